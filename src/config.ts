@@ -1,0 +1,156 @@
+/**
+ * Every option: its default, its unit, what it means. One name in three places: `maxLag` in the file, `--max-lag`
+ * on the command line, `CHARTROOM_MAX_LAG` in the environment; a flag wins over the environment, that over the file.
+ *
+ * Always true: a config that `readConfig` returns is whole and checked, so nobody checks it again. Refused: an
+ * option that does not exist, a value of the wrong kind, production without a key, each with one line.
+ */
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+
+const milliseconds = (fallback: number, least = 0) => z.coerce.number().int().min(least).default(fallback)
+const count = (fallback: number, least = 0) => z.coerce.number().int().min(least).default(fallback)
+const flag = z.preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
+const list = z.preprocess(
+  (value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value),
+  z.array(z.string()),
+)
+
+const options = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
+  port: z.coerce.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
+  data: z.string().min(1).default('./data').describe('folder of the log'),
+  machines: z.string().min(1).default('./machines/rooms').describe('folder of the machine files'),
+  jwtSecret: z.string().min(32).optional().describe('HMAC secret of tokens, at least 32 bytes (HS256)'),
+  jwtPublicKey: z.string().optional().describe('public key of tokens, PEM (SPKI)'),
+  jwksUrl: z.url().optional().describe('URL of the JSON Web Key Set of tokens (RFC 7517)'),
+  jwtIssuer: z.string().optional().describe('"iss" that tokens must have'),
+  jwtAudience: z.string().optional().describe('"aud" that tokens must have'),
+  clockTolerance: milliseconds(5000).describe('ms by which the clocks of token issuers may differ'),
+  queryToken: flag.default(false).describe('whether a token may come as ?access_token='),
+  origins: list.default([]).describe('browser origins that may connect, "*" for any; default: the same host'),
+  authTimeout: milliseconds(10_000, 100).describe('ms that a connection may take to send its token'),
+  heartbeatInterval: milliseconds(25_000, 100).describe('ms of silence after which a connection is pinged'),
+  heartbeatTimeout: milliseconds(10_000, 100).describe('ms that the last ping may stay unanswered'),
+  sessionLinger: milliseconds(1000).describe('ms that a session outlives its last connection'),
+  maxConnections: count(100_000, 1).describe('connections in all'),
+  maxConnectionsPerUser: count(100, 1).describe('connections of one user'),
+  maxFrame: count(65_536, 1024).describe('bytes of a frame; over four times that ends the connection'),
+  drainTimeout: milliseconds(10_000).describe('ms that a shutdown may take'),
+  maxLag: milliseconds(30_000, 100).describe('ms that a consumer may lag behind before it is closed'),
+  logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']).default('info').describe('what is logged'),
+})
+
+export type Config = z.infer<typeof options> & { readonly production: boolean }
+export type OptionName = keyof typeof options.shape
+
+/** Every option with its default and what it means, for `--help`. */
+export const optionTable = Object.entries(options.shape).map(([name, option]) => ({
+  name: name as OptionName,
+  flag: `--${kebab(name)}`,
+  variable: `CHARTROOM_${kebab(name).replaceAll('-', '_').toUpperCase()}`,
+  description: option.description ?? '',
+  fallback: (option.safeParse(undefined).data ?? '') as unknown,
+}))
+
+/** A configuration that cannot be used: one line per mistake. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export interface Sources {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * Reads the file that `--config` names (JSON), the environment and the flags, and checks them.
+ * @returns the config, and the words of the command line that are no flags.
+ * @throws {ConfigError}
+ */
+export function readConfig({ args, env }: Sources): { config: Config; words: string[]; printConfig: boolean } {
+  const { flags, words, file, printConfig } = readFlags(args)
+  const given = { ...readFile(file), ...readEnvironment(env), ...flags }
+  const result = options.safeParse(given)
+  if (!result.success) throw new ConfigError(result.error.issues.map((issue) => describe(issue, given)).join('\n'))
+  const config = { ...result.data, production: env.NODE_ENV === 'production' }
+  const mistakes = checkTogether(config)
+  if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
+  return { config, words, printConfig }
+}
+
+/** The config as it may be shown: what is secret is hidden. */
+export function printable(config: Config): Record<string, unknown> {
+  return { ...config, ...(config.jwtSecret && { jwtSecret: '(hidden)' }) }
+}
+
+function checkTogether(config: Config): string[] {
+  const mistakes: string[] = []
+  const keys = (['jwtSecret', 'jwtPublicKey', 'jwksUrl'] as const).filter((name) => config[name])
+  if (keys.length > 1) mistakes.push(`${keys.join(', ')}: one key at a time; remove all but one`)
+  if (config.production && keys.length === 0) {
+    mistakes.push(
+      'production needs a key: set CHARTROOM_JWT_SECRET (32 bytes or more), CHARTROOM_JWT_PUBLIC_KEY or CHARTROOM_JWKS_URL',
+    )
+  }
+  return mistakes
+}
+
+function readFlags(args: readonly string[]) {
+  const named = Object.fromEntries(
+    optionTable.flatMap(({ name }) => [kebab(name), name].map((flag) => [flag, { type: 'string' as const }])),
+  )
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...named, config: { type: 'string' }, 'print-config': { type: 'boolean' } },
+      allowPositionals: true,
+    })
+    const { config: file, 'print-config': printConfig, ...flags } = values
+    const byName = Object.entries(flags).map(([flag, value]) => [camel(flag), value])
+    return {
+      flags: Object.fromEntries(byName),
+      words: positionals,
+      file: file as string | undefined,
+      printConfig: printConfig === true,
+    }
+  } catch (error) {
+    throw new ConfigError((error as Error).message)
+  }
+}
+
+function readFile(file: string | undefined): Record<string, unknown> {
+  if (file === undefined) return {}
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new ConfigError(`--config ${file}: ${(error as Error).message}`)
+  }
+}
+
+function readEnvironment(env: Sources['env']): Record<string, string> {
+  const set = optionTable.filter(({ variable }) => env[variable] !== undefined && env[variable] !== '')
+  return Object.fromEntries(set.map(({ name, variable }) => [name, env[variable] as string]))
+}
+
+function describe(issue: z.core.$ZodIssue, given: Record<string, unknown>): string {
+  if (issue.code === 'unrecognized_keys') return `${issue.keys.join(', ')}: no such option`
+  const name = String(issue.path[0])
+  const value = name === 'jwtSecret' ? '(hidden)' : JSON.stringify(given[name])
+  return `${name}: ${issue.message}, got ${value}`
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+function camel(flag: string): string {
+  return flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}

@@ -1,0 +1,41 @@
+/**
+ * The registry of connections: takes upgrade requests, and knows every connection from its request to its end.
+ */
+import { randomBytes } from 'node:crypto'
+import { Connection, type ConnectionSurroundings } from './connection.ts'
+import { refuseHandshake, subprotocolOf, tokenOf } from './handshake.ts'
+import type { Upgrade } from './transport.ts'
+
+export class Connections {
+  readonly #around: ConnectionSurroundings
+  readonly #byId = new Map<string, Connection>()
+
+  constructor(around: Omit<ConnectionSurroundings, 'onGone'>) {
+    this.#around = { ...around, onGone: (connection) => this.#byId.delete(connection.id) }
+  }
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  /** Refuses the request over HTTP, or begins a connection with it. */
+  accept(upgrade: Upgrade): void {
+    const { config } = this.#around
+    const refusal = refuseHandshake(upgrade, config)
+    if (refusal) return upgrade.refuse(refusal)
+    if (this.size >= config.maxConnections) {
+      return upgrade.refuse({ status: 503, headers: { 'Retry-After': '5' }, body: 'the server is full\n' })
+    }
+    const id = `c_${randomBytes(9).toString('base64url')}`
+    const connection = new Connection(id, upgrade, tokenOf(upgrade, config), subprotocolOf(upgrade), this.#around)
+    this.#byId.set(id, connection)
+    connection.start()
+  }
+
+  /** Tells everybody to come back elsewhere or later, spread over `spread` milliseconds (rule X1). */
+  drain(spread: number): void {
+    for (const connection of [...this.#byId.values()]) {
+      connection.close('going_away', 'the server is shutting down', Math.round(Math.random() * spread))
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * What an open connection says to each client frame: the whole conversation on one screen.
+ *
+ * Always true: a frame with an `id` gets exactly one reply with it; one without gets failures and named replies only
+ * (rule R1).
+ */
+import type { Credential } from './auth.ts'
+import { type Failure, isFailure } from './errors.ts'
+import type { ClientFrame, ClientFrameOf, ClientType, CorrelationId, ServerFrame } from './protocol.ts'
+import type { Room } from './room.ts'
+import type { Rooms } from './rooms.ts'
+import type { Subscriber } from './subscription.ts'
+
+/** Whom the server talks with: a connection, as far as the conversation needs to know it. */
+export interface Party extends Subscriber {
+  readonly user: string | null
+  readonly state: string
+  readonly session: { readonly connections: number } | undefined
+  readonly counters: { readonly received: number; readonly sent: number }
+  /** The rooms that it has joined, by name. */
+  readonly joined: Map<string, Room>
+  readonly rooms: Rooms
+  /** Who it is; asked of an open connection only. */
+  readonly credential: Credential
+  authenticate(frame: ClientFrameOf<'auth'>): void
+  reply(frame: ServerFrame, id?: CorrelationId): void
+}
+
+type Answers = { readonly [T in ClientType]: (party: Party, frame: ClientFrameOf<T>) => void }
+
+const answers: Answers = {
+  auth: (party, frame) => party.authenticate(frame),
+
+  ping: (party, { id, data }) => {
+    party.reply({ type: 'pong', ...(data !== undefined && { data }), time: Date.now() }, id)
+  },
+
+  pong: () => {},
+
+  status: (party, { id }) => {
+    party.reply(
+      {
+        type: 'status',
+        connection: party.id,
+        user: party.user,
+        state: party.state,
+        session: party.session ? { connections: party.session.connections } : null,
+        rooms: [...party.joined.keys()],
+        inbox: { normal: 0, high: 0, total: 0 },
+        frames: { ...party.counters },
+        time: Date.now(),
+      },
+      id,
+    )
+  },
+
+  join: (party, frame) => {
+    withRoom(party, frame, (room) => {
+      party.joined.set(room.name, room)
+      room.join(party, party.credential.principal, frame.since, (answer) => {
+        if (isFailure(answer)) party.joined.delete(room.name)
+        answerTo(party, frame, answer)
+      })
+    })
+  },
+
+  leave: (party, frame) => {
+    withRoom(party, frame, (room) => {
+      room.leave(party, party.credential.principal, (answer) => {
+        party.joined.delete(room.name)
+        answerTo(party, frame, answer)
+      })
+    })
+  },
+
+  send: (party, frame) => {
+    withRoom(party, frame, (room) => {
+      const { event, key, if: expected } = frame
+      const who = party.credential.principal
+      room.send({ who, event, key, if: expected }, (answer) => answerTo(party, frame, answer))
+    })
+  },
+
+  get: (party, frame) => {
+    withRoom(party, frame, (room) => {
+      room.get(party.credential.principal, (answer) => answerTo(party, frame, answer))
+    })
+  },
+}
+
+/** Answers one frame of an open party. */
+export function converse(party: Party, frame: ClientFrame): void {
+  const answer = answers[frame.type] as (party: Party, frame: ClientFrame) => void
+  answer(party, frame)
+}
+
+function withRoom(party: Party, frame: ClientFrame & { room: string }, use: (room: Room) => void): void {
+  const { user } = party.credential.principal
+  const room = party.joined.get(frame.room) ?? party.rooms.of(frame.room, user)
+  if (isFailure(room)) answerTo(party, frame, room as Failure)
+  else use(room as Room)
+}
+
+/** Without an `id` only `ok` is left out. */
+function answerTo(party: Party, { id }: ClientFrame, answer: ServerFrame): void {
+  if (id !== undefined || answer.type !== 'ok') party.reply(answer, id)
+}

@@ -1,0 +1,209 @@
+/**
+ * The first step of a commit: what a batch of requests would make of a room. Decided in the order they came, each on
+ * what the ones before it left; nothing here is told, stored or carried out.
+ *
+ * Always true: a request that is refused leaves the draft as it was; a seq is used only for what was accepted. The
+ * checks of a `send` run in this order: access, dedupe, `if`, schema, transition.
+ */
+import type { Principal } from './auth.ts'
+import type { DedupeWindow } from './dedupe.ts'
+import { type Failure, failure, isFailure } from './errors.ts'
+import type { LogRecord } from './log.ts'
+import type { Logger } from './logger.ts'
+import type { Effect, Machine, RoomState, Step } from './machine.ts'
+import type { Members } from './members.ts'
+import { diff } from './patch.ts'
+import type { RoomEvent, ServerFrames } from './protocol.ts'
+
+/** A room as it stands before the batch; `state` is missing while the room is unborn. */
+export interface Standing {
+  readonly room: string
+  readonly key: string
+  readonly machine: Machine
+  readonly state: RoomState | undefined
+  readonly seq: number
+  readonly keys: DedupeWindow
+  readonly members: Members
+}
+
+export interface Sending {
+  readonly who: Principal
+  readonly event: RoomEvent
+  readonly key?: string | undefined
+  readonly if?: number | undefined
+}
+
+export class Draft {
+  readonly records: LogRecord[] = []
+  readonly effects: { readonly seq: number; readonly effect: Effect }[] = []
+  state: RoomState | undefined
+  seq: number
+  readonly time = Date.now()
+  readonly #standing: Standing
+  readonly #logger: Logger
+
+  constructor(standing: Standing, logger: Logger) {
+    this.#standing = standing
+    this.#logger = logger
+    this.state = standing.state
+    this.seq = standing.seq
+  }
+
+  send({ who, event, key, if: expected }: Sending): ServerFrames['ok'] | Failure {
+    const { room, keys, machine } = this.#standing
+    const refused = this.checkJoin(who) ?? this.#checkSend(who, event)
+    if (refused) return refused
+    const first = key === undefined ? undefined : keys.seqOf(who.user, key, this.time)
+    if (first !== undefined) return { type: 'ok', room, seq: first, dup: true }
+    if (expected !== undefined && expected !== this.seq) {
+      return failure('conflict', `the room is at seq ${this.seq}`, { expected, actual: this.seq })
+    }
+    return this.#guarded(event.type, () => {
+      const checked = machine.checkEvent(event)
+      if (isFailure(checked)) return checked
+      return this.#take(checked as RoomEvent, who, key) ?? this.#notAccepted(event)
+    })
+  }
+
+  /** Lets a connection in; the machine hears of a user's first. */
+  join(connection: string, who: Principal): Failure | undefined {
+    const refused = this.checkJoin(who) ?? this.#guarded('room.created', () => this.#birth(who.user))
+    if (refused) return refused
+    this.#standing.members.add(connection, who.user)
+    this.#tellPresence(who.user)
+    return undefined
+  }
+
+  /** Lets a connection go; the machine hears of a user's last. */
+  leave(connection: string, user: string): Failure | undefined {
+    const { members, room } = this.#standing
+    if (!members.has(connection)) return failure('not_joined', `this connection has not joined ${room}`)
+    members.delete(connection)
+    this.#tellPresence(user)
+    return undefined
+  }
+
+  /** Tells the machine of everybody whom its document and the members disagree about: after a crash, and only then. */
+  settlePresence(): void {
+    const users = new Set([...(this.state?.document.present ?? []), ...this.#standing.members.users()])
+    for (const user of users) this.#tellPresence(user)
+  }
+
+  checkJoin(who: Principal): Failure | undefined {
+    const { machine, key, room } = this.#standing
+    const allowed = this.#allows(() => machine.access.join?.(who, key))
+    return allowed ? undefined : failure('forbidden', `${room} is not open to you`)
+  }
+
+  /** The room's state as it is, or as it would be born. */
+  peek(): RoomState | Failure {
+    if (this.state) return this.state
+    const { machine, room, key } = this.#standing
+    return this.#guarded('room.created', () => machine.initial({ room, key }).state)
+  }
+
+  #checkSend(who: Principal, event: RoomEvent): Failure | undefined {
+    const { machine } = this.#standing
+    if (!machine.access.send) return undefined
+    const state = this.peek()
+    if (isFailure(state)) return state
+    const allowed = this.#allows(() => machine.access.send?.(who, event, state.snapshot))
+    return allowed ? undefined : failure('forbidden', `you may not send ${event.type} here`)
+  }
+
+  /** A rule that throws lets nobody in. */
+  #allows(rule: () => boolean | undefined): boolean {
+    try {
+      return rule() ?? true
+    } catch (error) {
+      this.#logger.error({ err: error, room: this.#standing.room }, 'an access rule threw')
+      return false
+    }
+  }
+
+  /** @returns the answer, or `undefined` when the machine does not take the event now. */
+  #take(event: RoomEvent, who: Principal, key: string | undefined): ServerFrames['ok'] | undefined {
+    const { machine, room, keys } = this.#standing
+    const birth = this.state ? undefined : this.#initial()
+    const seq = this.seq + (birth ? 2 : 1)
+    const before = (birth?.state ?? this.state) as RoomState
+    const step = machine.transition(before, { ...event, from: who.user, time: this.time, seq })
+    if (!step) return undefined
+    if (birth) this.#bear(birth, who.user)
+    this.#record(event, who.user, step, key)
+    if (key !== undefined) keys.use(who.user, key, seq, this.time)
+    return { type: 'ok', room, seq }
+  }
+
+  #initial(): Step {
+    const { machine, room, key } = this.#standing
+    return machine.initial({ room, key })
+  }
+
+  #birth(from: string): undefined {
+    if (!this.state) this.#bear(this.#initial(), from)
+  }
+
+  #bear({ state, effects }: Step, from: string): void {
+    const { document } = state
+    this.#append(
+      { event: { type: 'room.created' }, from, ops: [{ op: 'add', path: '', value: document }] },
+      { state, effects },
+    )
+  }
+
+  #record(event: RoomEvent, from: string | null, step: Step, key?: string): void {
+    const ops = diff(this.state?.document, step.state.document)
+    this.#append({ event, from, ops, ...(key !== undefined && { key }) }, step)
+  }
+
+  #append(record: Omit<LogRecord, 'seq' | 'time'>, { state, effects }: Step): void {
+    this.seq += 1
+    this.state = state
+    this.records.push({ seq: this.seq, time: this.time, ...record })
+    for (const effect of effects) this.effects.push({ seq: this.seq, effect })
+  }
+
+  /** `room.joined` or `room.left`, where the members say otherwise than the document (rule S8). */
+  #tellPresence(user: string): void {
+    const { machine, members } = this.#standing
+    if (!machine.hasPresence || !this.state) return
+    const { present } = this.state.document
+    const isIn = members.hasUser(user)
+    if (isIn === present.includes(user)) return
+    const event = { type: isIn ? 'room.joined' : 'room.left', user }
+    const next = isIn ? [...present, user] : present.filter((other) => other !== user)
+    const { state, effects } = this.#presenceStep(event) ?? { state: this.state, effects: [] }
+    this.#record(event, null, { state: machine.withPresent(state, next), effects })
+  }
+
+  /** A machine that does not take its own presence event, or throws on it, stays as it is; the record stands. */
+  #presenceStep(event: RoomEvent): Step | undefined {
+    const { machine, room } = this.#standing
+    if (!this.state || !machine.declares(event.type)) return undefined
+    try {
+      return machine.transition(this.state, { ...event, from: null, time: this.time, seq: this.seq + 1 })
+    } catch (error) {
+      this.#logger.error({ err: error, room, event: event.type }, 'the machine threw')
+      return undefined
+    }
+  }
+
+  #notAccepted(event: RoomEvent): Failure {
+    const state = this.peek()
+    if (isFailure(state)) return state
+    const { value } = state.document
+    const can = this.#standing.machine.can(state.snapshot)
+    return failure('not_accepted', `${event.type} is not taken in ${JSON.stringify(value)}`, { value, can })
+  }
+
+  /** The machine's own fault: told without its words, which might hold what the caller may not see, and logged with them. */
+  #guarded<T>(event: string, run: () => T): T | Failure {
+    try {
+      return run()
+    } catch (error) {
+      this.#logger.error({ err: error, room: this.#standing.room, event }, 'the machine threw')
+      return failure('event_failed', `the machine threw on ${event}; its state is unchanged`)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * HTTP beside the WebSocket, on the same port: health, readiness, the playground.
+ *
+ * Always true: every answer has a status that says what happened; nothing here changes a room.
+ */
+import { readFileSync } from 'node:fs'
+import { isLoopback } from './config.ts'
+import { refuseHandshake } from './handshake.ts'
+import type { HttpAnswer, HttpRequest } from './transport.ts'
+
+/** What the routes need of the server. */
+export interface Site {
+  readonly origins: readonly string[]
+  readonly queryToken: boolean
+  isReady(): boolean
+  /** Makes a token for anybody who asks; only in development, where only this machine can ask. */
+  readonly issueToken: ((user: string) => Promise<string>) | undefined
+}
+
+type Route = (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>
+
+/** Answers any request that is not an upgrade. */
+export function createSite(site: Site): Route {
+  const routes: Readonly<Record<string, Route>> = {
+    '/ws': (request) => refuseHandshake(request, site) ?? text(400, 'this upgrade was not understood'),
+    '/health': () => json(200, { status: 'alive' }),
+    '/ready': () => (site.isReady() ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' })),
+    '/dev/token': (request) => developmentToken(site, request),
+    ...playground(),
+  }
+  return (request) => {
+    const route = Object.hasOwn(routes, request.path) ? routes[request.path] : undefined
+    if (!route) return text(404, 'nothing is here')
+    const isRead = request.method === 'GET' || request.method === 'HEAD' || request.path === '/ws'
+    return isRead ? route(request) : text(405, 'read only', { Allow: 'GET, HEAD' })
+  }
+}
+
+/** The `Host` is looked at as well, so that a foreign page cannot ask through a name of its own (DNS rebinding). */
+async function developmentToken({ issueToken }: Site, request: HttpRequest): Promise<HttpAnswer> {
+  const host = request.header('host').replace(/:\d+$/, '')
+  if (!issueToken || !isLoopback(host)) return text(404, 'tokens are made here only in development, on this machine')
+  const user = new URLSearchParams(request.query).get('user') ?? ''
+  if (!/^[A-Za-z0-9_.:@-]{1,128}$/.test(user)) return text(400, 'a user is 1 to 128 letters, digits or _ . : @ -')
+  return json(200, { user, token: await issueToken(user) })
+}
+
+/** The page, read once at start. */
+function playground(): Record<string, Route> {
+  const page = (file: string, type: string): Route => {
+    const body = readFileSync(new URL(`./playground/${file}`, import.meta.url))
+    return () => ({ status: 200, headers: { 'Content-Type': type, ...PAGE_HEADERS }, body })
+  }
+  return {
+    '/': page('index.html', 'text/html; charset=utf-8'),
+    '/playground.js': page('playground.js', 'text/javascript; charset=utf-8'),
+    '/playground.css': page('playground.css', 'text/css; charset=utf-8'),
+  }
+}
+
+const PAGE_HEADERS = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cache-Control': 'no-cache',
+}
+
+const json = (status: number, value: unknown): HttpAnswer => ({
+  status,
+  headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
+  body: JSON.stringify(value),
+})
+
+const text = (status: number, message: string, headers: Record<string, string> = {}): HttpAnswer => ({
+  status,
+  headers: { 'Content-Type': 'text/plain', ...headers },
+  body: `${message}\n`,
+})

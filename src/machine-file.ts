@@ -1,0 +1,109 @@
+/**
+ * Machine files: what one may export, and the mistakes that are found in it before anybody joins.
+ *
+ * Always true: a file that passes can be hosted by this version with everything that it promises kept; one that
+ * does not is named, with what is wrong and what to write instead.
+ */
+import { readdirSync } from 'node:fs'
+import { basename, extname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type AnyMachineSnapshot, type AnyStateMachine, StateMachine } from 'xstate'
+import type { Principal } from './auth.ts'
+import { Machine } from './machine.ts'
+import type { RoomEvent } from './protocol.ts'
+
+/** What a machine file may export beside its machine. */
+export interface MachineFile {
+  readonly default: AnyStateMachine
+  readonly version?: string
+  readonly schemas?: { readonly events?: Readonly<Record<string, StandardSchema>> }
+  readonly access?: {
+    readonly join?: (who: Principal, key: string) => boolean
+    readonly send?: (who: Principal, event: RoomEvent, snapshot: AnyMachineSnapshot) => boolean
+  }
+}
+
+/** The part of Standard Schema (standardschema.dev) that is asked of an event schema. */
+export interface StandardSchema {
+  readonly '~standard': {
+    validate(value: unknown): StandardResult | Promise<StandardResult>
+  }
+}
+
+type StandardResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly { message: string; path?: readonly (PropertyKey | { key: PropertyKey })[] }[] }
+
+/** One mistake or more in machine files; the message has a line for each. */
+export class MachineFileError extends Error {
+  override readonly name = 'MachineFileError'
+}
+
+/**
+ * Loads every `.ts` and `.js` file of a folder; the file's name is the machine's.
+ * @throws {MachineFileError} with one line per mistake.
+ */
+export async function loadMachines(folder: string): Promise<Map<string, Machine>> {
+  const machines = new Map<string, Machine>()
+  const mistakes: string[] = []
+  for (const file of machineFiles(folder)) {
+    const name = basename(file, extname(file))
+    try {
+      machines.set(name, await loadMachine(name, resolve(folder, file)))
+    } catch (error) {
+      mistakes.push(`${file}: ${(error as Error).message}`)
+    }
+  }
+  if (mistakes.length > 0) throw new MachineFileError(mistakes.join('\n'))
+  if (machines.size === 0) throw new MachineFileError(`${folder}: no machine file (.ts or .js) in it`)
+  return machines
+}
+
+function machineFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((file) => /\.(ts|js)$/.test(file) && !file.endsWith('.d.ts'))
+      .sort()
+  } catch (error) {
+    throw new MachineFileError(`${folder}: ${(error as Error).message}; name the folder with --machines`)
+  }
+}
+
+async function loadMachine(name: string, path: string): Promise<Machine> {
+  if (!/^[a-z][a-z0-9-]*$/.test(name)) {
+    throw new Error(
+      'a machine file is named in lower case, digits and dashes, beginning with a letter, e.g. "my-room.ts"',
+    )
+  }
+  const file: Partial<MachineFile> = await import(pathToFileURL(path).href)
+  if (!(file.default instanceof StateMachine)) {
+    throw new Error('the default export is not a machine; write "export default setup({ ... }).createMachine({ ... })"')
+  }
+  const mistake = NOT_HOSTED.find(({ found }) => found(file as MachineFile))
+  if (mistake) throw new Error(mistake.message)
+  return new Machine(name, file as MachineFile)
+}
+
+/** What this version would have to break a promise for. */
+const NOT_HOSTED: { found: (file: MachineFile) => boolean; message: string }[] = [
+  {
+    found: (file) => ['view', 'viewEvent', 'migrate'].some((name) => name in file),
+    message:
+      'the exports "view", "viewEvent" and "migrate" are not hosted by this version; without them it would tell too much',
+  },
+  {
+    found: (file) => stateNodes(file.default.root).some((node) => node.invoke.length > 0),
+    message: 'a state invokes an actor; "invoke" is not hosted by this version',
+  },
+  {
+    found: (file) => stateNodes(file.default.root).some((node) => node.after.length > 0),
+    message: 'a state has delayed transitions; "after" is not hosted by this version',
+  },
+]
+
+type Node = AnyStateMachine['root']
+
+const stateNodes = (node: Node): Node[] => [
+  node,
+  ...Object.values(node.states as Record<string, Node>).flatMap(stateNodes),
+]

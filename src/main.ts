@@ -1,0 +1,85 @@
+/** The command: `start`, `dev`, `token`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+import { signToken } from './auth.ts'
+import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
+import { developmentSecret } from './development.ts'
+import { MachineFileError } from './machine-file.ts'
+import { type Server, start } from './server.ts'
+
+const USAGE = `chartroom start [options]          run the server
+chartroom dev [options]            the same
+chartroom token <user> [options]   print a token for a user, signed with the server's secret
+
+options:
+${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${description} (${show(fallback)})`).join('\n')}
+  --config <file>              JSON with the same options
+  --print-config               show what is in force, and end
+
+Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`
+
+function show(fallback: unknown): string {
+  return fallback === '' || (Array.isArray(fallback) && fallback.length === 0) ? 'none' : String(fallback)
+}
+
+/** A second signal this many milliseconds after the first ends the process at once (rule X1). */
+const PATIENCE = 1000
+
+async function run(args: string[]): Promise<void> {
+  if (args.length === 0 || args.includes('--help') || args.includes('-h')) return console.log(USAGE)
+  const { config, words, printConfig } = readConfig({ args, env: process.env })
+  if (printConfig) return console.log(JSON.stringify(printable(config), null, 2))
+  const [command, ...rest] = words
+  if (command === 'start' || command === 'dev') return serve(config)
+  if (command === 'token') return printToken(config, rest)
+  throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev and token`)
+}
+
+async function serve(config: Config): Promise<void> {
+  const server = await start(config)
+  stopOnSignal(server, config)
+  await greet(server)
+}
+
+async function greet({ host, port, machines, issueToken }: Server): Promise<void> {
+  const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const lines = [`WebSocket   ws://${at}/ws`, `Playground  http://${at}/`, `Machines    ${machines.join(', ')}`]
+  if (issueToken && process.env.NODE_ENV !== 'production') {
+    const token = await issueToken('ann')
+    lines.push('', `A token for the user ann, good for an hour:`, token, '', 'Talk to it:')
+    lines.push(`npx wscat -c ws://${at}/ws -H "Authorization: Bearer ${token}"`)
+  }
+  console.log(lines.join('\n'))
+}
+
+function stopOnSignal(server: Server, config: Config): void {
+  let first: number | undefined
+  const onSignal = (): void => {
+    const now = Date.now()
+    if (first !== undefined) {
+      if (now - first > PATIENCE) process.exit(1)
+      return
+    }
+    first = now
+    setTimeout(() => process.exit(1), config.drainTimeout).unref()
+    void server.stop().then(() => process.exit(0))
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+async function printToken(given: Config, [user]: string[]): Promise<void> {
+  if (user === undefined) throw new ConfigError('token: for whom? e.g. "chartroom token ann"')
+  const config = developmentSecret(given)
+  if (!config.jwtSecret)
+    throw new ConfigError('token: this server holds no secret of its own; ask whoever holds its key')
+  console.log(await signToken(config.jwtSecret, user))
+}
+
+try {
+  await run(process.argv.slice(2))
+} catch (error) {
+  const isExpected =
+    error instanceof ConfigError || error instanceof MachineFileError || process.env.CHARTROOM_LOG_LEVEL !== 'debug'
+  const lines = isExpected ? (error as Error).message : String((error as Error).stack)
+  for (const line of lines.split('\n')) console.error(`chartroom: ${line}`)
+  process.exitCode = 1
+}

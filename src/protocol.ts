@@ -1,0 +1,192 @@
+/**
+ * The conversation in two unions, client frames and server frames, and its codec (docs/protocol.md).
+ *
+ * Always true: what `decode` returns is a frame of the union or one `Failure`; it never throws. Refused here: what
+ * is no JSON object, is nested too deeply, has a field of the wrong shape, or a key that could reach a prototype.
+ */
+import { z } from 'zod'
+import { type ErrorCode, type Failure, failure } from './errors.ts'
+import type { Operation } from './patch.ts'
+
+/** The WebSocket subprotocol that names this version (RFC 6455 1.9). */
+export const SUBPROTOCOL = 'chartroom.v1'
+
+/** JSON may be nested this deep, no deeper (rule E5). */
+const MAX_DEPTH = 32
+
+const correlation = z.union([z.string().max(128), z.int()])
+const base = z.object({ id: correlation.optional() })
+const room = z.string().max(256)
+const seq = z.int().min(0)
+
+const clientFrames = {
+  auth: base.extend({ type: z.literal('auth'), token: z.string(), heartbeat: z.enum(['ws', 'json']).optional() }),
+  ping: base.extend({ type: z.literal('ping'), data: z.unknown().optional() }),
+  pong: base.extend({ type: z.literal('pong') }),
+  status: base.extend({ type: z.literal('status') }),
+  join: base.extend({
+    type: z.literal('join'),
+    room,
+    since: z.object({ epoch: z.string(), seq }).optional(),
+    mode: z.enum(['state']).optional(),
+  }),
+  leave: base.extend({ type: z.literal('leave'), room }),
+  send: base.extend({
+    type: z.literal('send'),
+    room,
+    event: z.looseObject({ type: z.string() }),
+    key: z.string().min(1).max(128).optional(),
+    if: seq.optional(),
+  }),
+  get: base.extend({ type: z.literal('get'), room }),
+}
+
+type ClientFrames = { [T in keyof typeof clientFrames]: z.infer<(typeof clientFrames)[T]> }
+
+/** A number or string that the client chose to find its reply by (rule R1). */
+export type CorrelationId = string | number
+export type ClientType = keyof ClientFrames
+export type ClientFrameOf<T extends ClientType> = ClientFrames[T]
+export type ClientFrame = ClientFrames[ClientType]
+
+/** What a machine receives: a `type`, and whatever else the machine understands. */
+export interface RoomEvent {
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
+/** The `state` document of a room as its clients hold it; a machine's own `view` may return something else. */
+export type StateDocument = unknown
+
+export interface ServerFrames {
+  welcome: {
+    type: 'welcome'
+    v: 1
+    connection: string
+    user: string
+    session: { connections: number }
+    state: 'open'
+    heartbeat: { interval: number; timeout: number }
+    limits: { frame: number }
+    expiresAt: number
+    time: number
+  }
+  ok: { type: 'ok'; room?: string; epoch?: string; seq?: number; recovered?: boolean; dup?: true; expiresAt?: number }
+  pong: { type: 'pong'; data?: unknown; time: number }
+  status: {
+    type: 'status'
+    connection: string
+    user: string | null
+    state: string
+    session: { connections: number } | null
+    rooms: string[]
+    inbox: { normal: number; high: number; total: number }
+    frames: { received: number; sent: number }
+    time: number
+  }
+  snapshot: { type: 'snapshot'; room: string; epoch: string; seq: number; state: StateDocument }
+  patch: { type: 'patch'; room: string; epoch: string; base: number; seq: number; ops: readonly Operation[] }
+  'auth.expiring': { type: 'auth.expiring'; expiresAt: number }
+  error: Failure
+  closing: { type: 'closing'; code: number; reason: string; reconnect: boolean; retryAfter?: number }
+}
+
+export type ServerFrame = ServerFrames[keyof ServerFrames]
+
+/** The frame types that the server understands, for `allowed` in an error. */
+export const clientTypes = Object.keys(clientFrames) as ClientType[]
+
+/**
+ * Reads one text frame.
+ * @returns the frame, or the `error` that answers it (`bad_json`, `bad_frame` with `path`, `unknown_type` with
+ * `allowed`), which carries the frame's `id` wherever one could be read.
+ */
+export function decode(text: string): ClientFrame | Failure {
+  if (depthExceeds(text, MAX_DEPTH))
+    return failure('bad_frame', `JSON may be nested ${MAX_DEPTH} levels deep, no deeper`)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return failure('bad_json', `the frame is not JSON: ${(error as Error).message}`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return failure('bad_frame', `a frame is a JSON object, got ${kindOf(value)}`)
+  }
+  return decodeObject(value as Record<string, unknown>, text)
+}
+
+function decodeObject(value: Record<string, unknown>, text: string): ClientFrame | Failure {
+  const id = correlation.safeParse(value.id).data
+  const refuse = (code: ErrorCode, message: string, details: Record<string, unknown>) =>
+    failure(code, message, id === undefined ? details : { id, ...details })
+  const forbidden = PROTOTYPE_KEYS.test(text) && prototypePath(value, '')
+  if (forbidden) return refuse('bad_frame', `the key at ${forbidden} is not allowed`, { path: forbidden })
+  if (typeof value.type !== 'string') {
+    return refuse('bad_frame', `"type" is expected to be a string, got ${kindOf(value.type)}`, { path: '/type' })
+  }
+  if (!Object.hasOwn(clientFrames, value.type)) {
+    return refuse('unknown_type', `no frame has the type ${JSON.stringify(value.type)}`, { allowed: clientTypes })
+  }
+  const parsed = clientFrames[value.type as ClientType].safeParse(value)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  const path = pointer(issue?.path ?? [])
+  return refuse('bad_frame', `${value.type}${path}: ${issue?.message ?? 'not understood'}`, { path })
+}
+
+/** One frame as text; `id` is the correlation id of the request that it answers. */
+export function encode(frame: ServerFrame, id?: CorrelationId): string {
+  return JSON.stringify(id === undefined ? frame : Object.assign({ type: frame.type, id }, frame))
+}
+
+/** A path as JSON Pointer (RFC 6901). */
+export function pointer(path: readonly PropertyKey[]): string {
+  return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'an array' : `a ${typeof value}`
+}
+
+/** Whether brackets outside strings nest deeper than `limit`; one pass, and none for a text too short to. */
+function depthExceeds(text: string, limit: number): boolean {
+  if (text.length <= 2 * limit) return false
+  let depth = 0
+  let quoted = false
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (quoted) {
+      if (unit === BACKSLASH) at++
+      else if (unit === QUOTE) quoted = false
+    } else if (unit === QUOTE) quoted = true
+    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
+      if (++depth > limit) return true
+    } else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth--
+  }
+  return false
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+/** A text without any of these cannot hold a key that reaches a prototype; one with them is looked at closely. */
+const PROTOTYPE_KEYS = /__proto__|constructor|prototype|\\u/
+
+/** The first key, as JSON Pointer, that could reach a prototype (rule E4). */
+function prototypePath(value: unknown, path: string): string | false {
+  if (typeof value !== 'object' || value === null) return false
+  for (const [key, inner] of Object.entries(value)) {
+    const at = path + pointer([key])
+    if (key === '__proto__' || key === 'constructor' || key === 'prototype') return at
+    const found = prototypePath(inner, at)
+    if (found) return found
+  }
+  return false
+}

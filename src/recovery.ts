@@ -1,0 +1,74 @@
+/**
+ * What the log says of a room: its last state, the keys that were used, and what somebody missed.
+ *
+ * Always true: recovery applies the ops that the records carry and runs no code of the machine, so neither a
+ * `Math.random()` in somebody's `assign` nor yesterday's deploy can rewrite history.
+ */
+import { DedupeWindow, type UsedKey } from './dedupe.ts'
+import type { Log, LogRecord, LogSnapshot } from './log.ts'
+import type { RoomDocument } from './machine.ts'
+import { applyPatch, type Operation } from './patch.ts'
+
+const PAGE = 1000
+
+/** A room as its log has it; `document` is missing while the room is unborn. */
+export interface Recovered {
+  readonly epoch: string
+  readonly seq: number
+  readonly document: RoomDocument | undefined
+  readonly keys: DedupeWindow
+}
+
+interface StoredState {
+  readonly document: RoomDocument
+  readonly keys: readonly UsedKey[]
+}
+
+/** The snapshot of a room, from which `recover` goes on. */
+export function snapshotOf(seq: number, document: RoomDocument, keys: DedupeWindow, now: number): LogSnapshot {
+  return { seq, state: { document, keys: keys.entries(now) } satisfies StoredState }
+}
+
+/** Reads a room back: its newest snapshot, then the ops of every record behind it. @throws {DamagedLog} */
+export async function recover(log: Log, room: string): Promise<Recovered> {
+  const snapshot = await log.getSnapshot(room)
+  const stored = snapshot?.state as StoredState | undefined
+  const keys = new DedupeWindow(stored?.keys)
+  let document = stored?.document
+  let seq = snapshot?.seq ?? 0
+  for await (const record of recordsAfter(log, room, seq)) {
+    document = applyPatch(document as RoomDocument, record.ops)
+    if (record.key !== undefined && record.from !== null) keys.use(record.from, record.key, record.seq, record.time)
+    seq = record.seq
+  }
+  return { epoch: await log.epoch(room), seq, document, keys }
+}
+
+async function* recordsAfter(log: Log, room: string, after: number): AsyncGenerator<LogRecord> {
+  for (let place = after; ; ) {
+    const page = await log.read(room, { after: place, limit: PAGE })
+    yield* page
+    if (page.length < PAGE) return
+    place += page.length
+  }
+}
+
+/**
+ * The ops on a room's `state` document between two seqs, as the records of the log carry them.
+ * @returns `undefined` when the log cannot tell: trimmed, too far back, or the document was replaced meanwhile.
+ */
+export async function opsBetween(
+  log: Log,
+  room: string,
+  after: number,
+  upTo: number,
+): Promise<Operation[] | undefined> {
+  if (after < 1 || upTo - after > PAGE) return undefined
+  const records = await log.read(room, { after, limit: upTo - after })
+  if (records.length !== upTo - after) return undefined
+  const ops = records.flatMap((record) => record.ops)
+  return ops.some((op) => op.path === '') ? undefined : ops.filter((op) => VISIBLE.test(op.path))
+}
+
+/** The parts of the stored document that stand in the `state` document under the same path. */
+const VISIBLE = /^\/(value|context|status|timers)(\/|$)/

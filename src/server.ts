@@ -1,0 +1,77 @@
+/**
+ * The composition root: the only file that knows all the others.
+ *
+ * Always true: what `start` opened, `stop` closes, in the reverse order; the log is closed last.
+ */
+import { createVerifier, signToken } from './auth.ts'
+import { Commits } from './commits.ts'
+import { type Config, isLoopback } from './config.ts'
+import { Connections } from './connections.ts'
+import { developmentSecret } from './development.ts'
+import { createSite } from './http.ts'
+import { lockFolder } from './lock.ts'
+import { openLmdbLog } from './log-lmdb.ts'
+import { createLogger } from './logger.ts'
+import { loadMachines } from './machine-file.ts'
+import { Rooms } from './rooms.ts'
+import { Sessions } from './sessions.ts'
+import { listen } from './transport-uws.ts'
+import { Wheel } from './wheel.ts'
+
+/** Over this, as a multiple of `maxFrame`, a frame ends its connection (rule E3). */
+const HARD_LIMIT = 4
+/** Bytes of replies that one socket may hold unread (rule S7). */
+const MAX_BUFFERED = 1024 * 1024
+/** The wheel's precision, in milliseconds. */
+const TICK = 10
+
+export interface Server {
+  readonly host: string
+  readonly port: number
+  readonly machines: readonly string[]
+  /** Makes a token where the server holds the secret itself; `undefined` where keys are elsewhere. */
+  readonly issueToken: ((user: string) => Promise<string>) | undefined
+  /** Tells every client to come back later, flushes the log, and lets go of everything. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a server.
+ * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key.
+ */
+export async function start(given: Config): Promise<Server> {
+  const lock = await lockFolder(given.data)
+  const config = developmentSecret(given)
+  const logger = createLogger(config.logLevel)
+  const machines = await loadMachines(config.machines)
+  const verify = await createVerifier(config)
+  const log = openLmdbLog(config.data)
+  const wheel = new Wheel(TICK)
+  const commits = new Commits(log)
+  const sessions = new Sessions(config, wheel)
+  const rooms = new Rooms({ machines, log, commits, logger, wheel })
+  const connections = new Connections({ config, verify, sessions, rooms, wheel, logger })
+  let isReady = true
+
+  const { jwtSecret } = config
+  const issueToken = jwtSecret === undefined ? undefined : (user: string) => signToken(jwtSecret, user)
+  const isPrivate = !config.production && isLoopback(config.host)
+  const request = createSite({ ...config, isReady: () => isReady, issueToken: isPrivate ? issueToken : undefined })
+  const transport = await listen(
+    { host: config.host, port: config.port, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
+    { upgrade: (upgrade) => connections.accept(upgrade), request },
+  )
+
+  const stop = async (): Promise<void> => {
+    isReady = false
+    transport.stopListening()
+    connections.drain(config.drainTimeout)
+    await commits.settled()
+    transport.close()
+    sessions.stop()
+    wheel.stop()
+    await log.close()
+    lock.release()
+  }
+  return { host: config.host, port: transport.port, machines: [...machines.keys()], issueToken, stop }
+}

@@ -1,0 +1,254 @@
+/**
+ * The transport on uWebSockets.js, and its only importer.
+ *
+ * Always true: an answer is written corked, and a socket's first frame is written inside a cork of its own. (After an
+ * asynchronous upgrade uWebSockets.js looks at a response that has become a WebSocket unless somebody has uncorked
+ * it meanwhile; docs/decisions/0004.) A closed uWS socket throws on every call: here it does nothing.
+ */
+
+import type {
+  HttpResponse,
+  TemplatedApp,
+  HttpRequest as UwsRequest,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+} from 'uWebSockets.js'
+import { STATUS_CODES } from 'node:http'
+import type {
+  Delivery,
+  HttpAnswer,
+  HttpRequest,
+  Receiver,
+  RequestHead,
+  Socket,
+  Transport,
+  TransportHandlers,
+  TransportOptions,
+  Upgrade,
+} from './transport.ts'
+
+const ADVICE = `uWebSockets.js did not load. Its binaries need Linux, macOS or Windows on x64 or arm64, and a glibc that fits:
+2.27 for Node 20, 2.38 (Debian 13, Ubuntu 24.04) for Node 22 and later.
+To install it from the project itself: npm install uNetworking/uWebSockets.js#v20.52.0`
+
+const loadUws = async () => {
+  try {
+    return (await import('uWebSockets.js')).default
+  } catch (error) {
+    throw new Error(`${ADVICE}\n(${(error as Error).message.split('\n')[0]})`)
+  }
+}
+
+type Uws = Awaited<ReturnType<typeof loadUws>>
+
+interface UserData {
+  receiver: Receiver
+  socket?: UwsSocket
+}
+
+/**
+ * Listens on one port, alone: a second server on it is refused.
+ * @throws when the port is taken or uWebSockets.js does not load.
+ */
+export async function listen(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
+  const uws = await loadUws()
+  const app = uws.App()
+  app.ws<UserData>('/ws', {
+    maxPayloadLength: options.maxPayload,
+    maxBackpressure: options.maxBuffered,
+    sendPingsAutomatically: false,
+    idleTimeout: 0,
+    maxLifetime: 0,
+    upgrade: (res, req, context) => handlers.upgrade(new UwsUpgrade(res, req, context)),
+    open: (ws) => {
+      const data = ws.getUserData()
+      data.socket = new UwsSocket(ws)
+      ws.cork(() => data.receiver.opened(data.socket as UwsSocket))
+    },
+    message: (ws, frame, isBinary) => ws.getUserData().receiver.frame(frame, isBinary),
+    pong: (ws) => ws.getUserData().receiver.ponged(),
+    drain: (ws) => ws.getUserData().receiver.drained(),
+    close: (ws, code, reason) => {
+      const { socket, receiver } = ws.getUserData()
+      socket?.forget()
+      receiver.closed(code, Buffer.from(reason).toString())
+    },
+  })
+  app.any('/*', (res, req) => void answer(res, req, handlers))
+  return new UwsTransport(uws, app, await bind(uws, app, options))
+}
+
+/** The exclusive listen is missing from the package's types; without it a second server would share the port. */
+interface ExclusiveListen {
+  listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void
+}
+
+function bind(uws: Uws, app: TemplatedApp, { host, port }: TransportOptions): Promise<us_listen_socket> {
+  const { LIBUS_LISTEN_EXCLUSIVE_PORT } = uws as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number }
+  return new Promise((resolve, reject) => {
+    const taken = `port ${port} of ${host} is taken, or not ours to use; choose another with --port`
+    ;(app as unknown as ExclusiveListen).listen(host, port, LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
+      if (socket) resolve(socket)
+      else reject(new Error(taken))
+    })
+  })
+}
+
+class UwsTransport implements Transport {
+  readonly port: number
+  readonly #uws: Uws
+  readonly #app: TemplatedApp
+  #listening: us_listen_socket | undefined
+
+  constructor(uws: Uws, app: TemplatedApp, listening: us_listen_socket) {
+    this.#uws = uws
+    this.#app = app
+    this.#listening = listening
+    this.port = uws.us_socket_local_port(listening)
+  }
+
+  stopListening(): void {
+    if (this.#listening) this.#uws.us_listen_socket_close(this.#listening)
+    this.#listening = undefined
+  }
+
+  close(): void {
+    this.#listening = undefined
+    this.#app.close()
+  }
+}
+
+/** What uWS answers to `send`, by its number. */
+const DELIVERIES: readonly Delivery[] = ['queued', 'sent', 'dropped']
+
+class UwsSocket implements Socket {
+  #ws: WebSocket<UserData> | undefined
+
+  constructor(ws: WebSocket<UserData>) {
+    this.#ws = ws
+  }
+
+  send(frame: string | Uint8Array): Delivery {
+    return this.#ws ? (DELIVERIES[this.#ws.send(frame)] ?? 'dropped') : 'dropped'
+  }
+
+  ping(): void {
+    this.#ws?.ping()
+  }
+
+  end(code: number, reason: string): void {
+    this.#ws?.end(code, reason)
+  }
+
+  cut(): void {
+    this.#ws?.close()
+  }
+
+  forget(): void {
+    this.#ws = undefined
+  }
+}
+
+/** uWS keeps a request on the stack only: what is asked of it later is copied. */
+class CopiedHead implements RequestHead {
+  readonly method: string
+  readonly path: string
+  readonly query: string
+  readonly #headers = new Map<string, string>()
+
+  constructor(req: UwsRequest) {
+    this.method = req.getCaseSensitiveMethod()
+    this.path = req.getUrl()
+    this.query = req.getQuery() ?? ''
+    req.forEach((name, value) => {
+      const known = this.#headers.get(name)
+      this.#headers.set(name, known === undefined ? value : `${known}, ${value}`)
+    })
+  }
+
+  header(name: string): string {
+    return this.#headers.get(name) ?? ''
+  }
+}
+
+class UwsUpgrade extends CopiedHead implements Upgrade {
+  readonly remoteAddress: string
+  readonly #context: us_socket_context_t
+  #res: HttpResponse | undefined
+  #aborted = (): void => {}
+
+  constructor(res: HttpResponse, req: UwsRequest, context: us_socket_context_t) {
+    super(req)
+    this.#res = res
+    this.#context = context
+    this.remoteAddress = Buffer.from(res.getRemoteAddressAsText()).toString()
+    res.onAborted(() => {
+      this.#res = undefined
+      this.#aborted()
+    })
+  }
+
+  onAborted(run: () => void): void {
+    this.#aborted = run
+  }
+
+  open(subprotocol: string | undefined, receiver: Receiver): boolean {
+    const res = this.#take()
+    if (!res) return false
+    res.cork(() => {
+      const key = this.header('sec-websocket-key')
+      res.upgrade<UserData>(
+        { receiver },
+        key,
+        subprotocol ?? '',
+        this.header('sec-websocket-extensions'),
+        this.#context,
+      )
+    })
+    return true
+  }
+
+  refuse(refusal: HttpAnswer): void {
+    const res = this.#take()
+    if (res) write(res, refusal)
+  }
+
+  /** The response, once. */
+  #take(): HttpResponse | undefined {
+    const res = this.#res
+    this.#res = undefined
+    return res
+  }
+}
+
+async function answer(res: HttpResponse, req: UwsRequest, handlers: TransportHandlers): Promise<void> {
+  let aborted = false
+  res.onAborted(() => {
+    aborted = true
+  })
+  const head = new CopiedHead(req)
+  const request: HttpRequest = Object.assign(head, { body: (limit: number) => readBody(res, limit) })
+  const given = await handlers.request(request)
+  if (!aborted) write(res, given)
+}
+
+function readBody(res: HttpResponse, limit: number): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    res.onData((chunk, isLast) => {
+      size += chunk.byteLength
+      if (size <= limit) chunks.push(Buffer.from(chunk.slice(0)))
+      if (isLast) resolve(size <= limit ? Buffer.concat(chunks) : undefined)
+    })
+  })
+}
+
+function write(res: HttpResponse, { status, headers = {}, body }: HttpAnswer): void {
+  res.cork(() => {
+    res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`.trim())
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
+    res.end(body)
+  })
+}

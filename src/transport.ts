@@ -1,0 +1,81 @@
+/**
+ * What the rest of the house knows of the network: a request, a socket, and who receives what comes from it.
+ * `transport-uws.ts` is the one implementation.
+ */
+
+/** What became of a frame that was handed to a socket. Dropped is never success: no cursor moves on it. */
+export type Delivery = 'sent' | 'queued' | 'dropped'
+
+/** One open WebSocket. Every method may be called on a closed one and does nothing then. */
+export interface Socket {
+  /** A text frame, as a string or, where many get the same, as bytes that were encoded once. */
+  send(frame: string | Uint8Array): Delivery
+  ping(): void
+  /** Sends a close frame (RFC 6455 5.5.1) and ends the connection behind it; `reason` holds at most 123 bytes. */
+  end(code: number, reason: string): void
+  /** Cuts the connection without a word; the peer sees 1006. */
+  cut(): void
+}
+
+/** Who receives what comes from one socket, in order; `opened` first, `closed` last and once. */
+export interface Receiver {
+  opened(socket: Socket): void
+  /** `frame` is valid only until the call returns. */
+  frame(frame: ArrayBuffer, isBinary: boolean): void
+  ponged(): void
+  /** A congested socket takes frames again. */
+  drained(): void
+  closed(code: number, reason: string): void
+}
+
+/** The head of an HTTP request (RFC 9110), copied: it may be read at any time. */
+export interface RequestHead {
+  readonly method: string
+  readonly path: string
+  readonly query: string
+  /** The value of a header by its lower-case name, `''` where it is absent. */
+  header(name: string): string
+}
+
+export interface HttpRequest extends RequestHead {
+  /** The body, at most `limit` bytes, or `undefined` where it is longer. */
+  body(limit: number): Promise<Buffer | undefined>
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+}
+
+/** A request to upgrade that waits for its answer: one of `open` and `refuse`, once, at any time. */
+export interface Upgrade extends RequestHead {
+  readonly remoteAddress: string
+  /** Answers 101 and hands the socket to `receiver.opened` before it returns. `false`: the peer is gone. */
+  open(subprotocol: string | undefined, receiver: Receiver): boolean
+  refuse(answer: HttpAnswer): void
+  /** Calls `run` when the peer goes away before it was answered. */
+  onAborted(run: () => void): void
+}
+
+export interface TransportHandlers {
+  upgrade(upgrade: Upgrade): void
+  request(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>
+}
+
+export interface TransportOptions {
+  readonly host: string
+  readonly port: number
+  /** Bytes: a larger frame ends its connection (1009 where the transport can say so). */
+  readonly maxPayload: number
+  /** Bytes that one socket may hold unread; a frame beyond is dropped. */
+  readonly maxBuffered: number
+}
+
+export interface Transport {
+  readonly port: number
+  /** Takes no new connections; those that are open stay. */
+  stopListening(): void
+  /** Cuts every connection and frees the port. */
+  close(): void
+}

@@ -1,0 +1,69 @@
+/**
+ * A hashed timing wheel (Varghese and Lauck, 1987): one native timer for every deadline of the process, which the
+ * charts of connections and sessions take as their XState clock.
+ *
+ * Always true: nothing fires early; a deadline fires within one tick after it is due while the event loop is not
+ * held up; deadlines beyond 2^31 ms (24.85 days), where `setTimeout` fires at once, wait like any other.
+ */
+
+/** What waits on the wheel. */
+export interface Deadline {
+  readonly slot: number
+  readonly run: () => void
+}
+
+export class Wheel {
+  readonly #tick: number
+  readonly #slots = new Map<number, Set<Deadline>>()
+  readonly #timer: NodeJS.Timeout
+  #turned: number
+
+  /** @param tick milliseconds between two looks at the wheel: the precision of every deadline on it. */
+  constructor(tick: number) {
+    this.#tick = tick
+    this.#turned = this.#slotOf(Date.now())
+    this.#timer = setInterval(() => this.#turn(), tick)
+  }
+
+  /** Calls `run` once, `delay` milliseconds from now. Bound, so that the wheel can be handed to XState as its clock. */
+  readonly setTimeout = (run: () => void, delay: number): Deadline => {
+    const slot = Math.max(this.#turned, this.#slotOf(Date.now() + delay)) + 1
+    const deadline = { slot, run }
+    const due = this.#slots.get(slot)
+    if (due) due.add(deadline)
+    else this.#slots.set(slot, new Set([deadline]))
+    return deadline
+  }
+
+  readonly clearTimeout = (deadline: Deadline): void => {
+    const due = this.#slots.get(deadline.slot)
+    if (due?.delete(deadline) && due.size === 0) this.#slots.delete(deadline.slot)
+  }
+
+  /** How many deadlines wait. */
+  get size(): number {
+    let size = 0
+    for (const due of this.#slots.values()) size += due.size
+    return size
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#slots.clear()
+  }
+
+  #slotOf(instant: number): number {
+    return Math.floor(instant / this.#tick)
+  }
+
+  #turn(): void {
+    const now = this.#slotOf(Date.now())
+    while (this.#turned < now) {
+      const due = this.#slots.get(++this.#turned)
+      this.#slots.delete(this.#turned)
+      due?.forEach((deadline) => {
+        deadline.run()
+      })
+    }
+  }
+}
