@@ -9,7 +9,6 @@ import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type AnyMachineSnapshot, type AnyStateMachine, StateMachine } from 'xstate'
 import type { Principal } from './auth.ts'
-import { Machine } from './machine.ts'
 import type { RoomEvent } from './protocol.ts'
 
 /** What a machine file may export beside its machine. */
@@ -40,16 +39,16 @@ export class MachineFileError extends Error {
 }
 
 /**
- * Loads every `.ts` and `.js` file of a folder; the file's name is the machine's.
+ * Loads every `.ts` and `.js` file of a folder, each under its name.
  * @throws {MachineFileError} with one line per mistake.
  */
-export async function loadMachines(folder: string): Promise<Map<string, Machine>> {
-  const machines = new Map<string, Machine>()
+export async function loadMachineFiles(folder: string): Promise<Map<string, MachineFile>> {
+  const machines = new Map<string, MachineFile>()
   const mistakes: string[] = []
   for (const file of machineFiles(folder)) {
     const name = basename(file, extname(file))
     try {
-      machines.set(name, await loadMachine(name, resolve(folder, file)))
+      machines.set(name, await loadMachineFile(name, resolve(folder, file)))
     } catch (error) {
       mistakes.push(`${file}: ${(error as Error).message}`)
     }
@@ -69,7 +68,7 @@ function machineFiles(folder: string): string[] {
   }
 }
 
-async function loadMachine(name: string, path: string): Promise<Machine> {
+async function loadMachineFile(name: string, path: string): Promise<MachineFile> {
   if (!/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new Error(
       'a machine file is named in lower case, digits and dashes, beginning with a letter, e.g. "my-room.ts"',
@@ -81,7 +80,7 @@ async function loadMachine(name: string, path: string): Promise<Machine> {
   }
   const mistake = NOT_HOSTED.find(({ found }) => found(file as MachineFile))
   if (mistake) throw new Error(mistake.message)
-  return new Machine(name, file as MachineFile)
+  return file as MachineFile
 }
 
 /** What this version would have to break a promise for. */

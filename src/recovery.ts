@@ -8,6 +8,7 @@ import { DedupeWindow, type UsedKey } from './dedupe.ts'
 import type { Log, LogRecord, LogSnapshot } from './log.ts'
 import type { RoomDocument } from './machine.ts'
 import { applyPatch, type Operation } from './patch.ts'
+import type { View } from './subscription.ts'
 
 const PAGE = 1000
 
@@ -53,16 +54,32 @@ async function* recordsAfter(log: Log, room: string, after: number): AsyncGenera
   }
 }
 
+/** A place in one life of a room's log. */
+export interface Position {
+  readonly epoch: string
+  readonly seq: number
+}
+
 /**
- * The ops on a room's `state` document between two seqs, as the records of the log carry them.
- * @returns `undefined` when the log cannot tell: trimmed, too far back, or the document was replaced meanwhile.
+ * The one frame that leads from `since` to `view`, empty where nothing was missed (rule S3).
+ * @returns `undefined` where only a snapshot will do: another epoch, beyond the end, too far back, or smaller so.
  */
-export async function opsBetween(
+export async function missedFrame(
   log: Log,
-  room: string,
-  after: number,
-  upTo: number,
-): Promise<Operation[] | undefined> {
+  since: Position,
+  view: View,
+  can: readonly string[],
+): Promise<Buffer | undefined> {
+  if (since.epoch !== view.epoch || since.seq > view.seq) return undefined
+  if (since.seq === view.seq) return Buffer.alloc(0)
+  const ops = await opsBetween(log, view.room, since.seq, view.seq)
+  if (ops?.some((op) => op.path.startsWith('/value'))) ops.push({ op: 'replace', path: '/can', value: can })
+  const frame = ops && view.patch(since.seq, ops)
+  return frame && frame.length < view.snapshot.length ? frame : undefined
+}
+
+/** The ops on a room's `state` document between two seqs, as its records carry them; `undefined` when they cannot tell. */
+async function opsBetween(log: Log, room: string, after: number, upTo: number): Promise<Operation[] | undefined> {
   if (after < 1 || upTo - after > PAGE) return undefined
   const records = await log.read(room, { after, limit: upTo - after })
   if (records.length !== upTo - after) return undefined

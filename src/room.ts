@@ -15,7 +15,7 @@ import type { Logger } from './logger.ts'
 import type { Machine, RoomState } from './machine.ts'
 import { Members } from './members.ts'
 import type { ServerFrames } from './protocol.ts'
-import { opsBetween, recover, snapshotOf } from './recovery.ts'
+import { missedFrame, type Position, recover, snapshotOf } from './recovery.ts'
 import { type Subscriber, Subscription, View } from './subscription.ts'
 
 /** Requests of one turn at most, so that a hot room lets the sockets breathe. */
@@ -23,11 +23,6 @@ const TURN = 1000
 const SNAPSHOT_EVERY = 100
 
 export type Answer = (frame: ServerFrames['ok'] | ServerFrames['snapshot'] | Failure) => void
-
-export interface Position {
-  readonly epoch: string
-  readonly seq: number
-}
 
 /** What a room needs around it. */
 export interface Surroundings {
@@ -209,24 +204,14 @@ export class Room implements Participant {
 
   async #admit(subscriber: Subscriber, who: Principal, since: Position | undefined, answer: Answer): Promise<void> {
     const view = this.#published
-    const missed = since && (await this.#missed(since, view))
+    const missed =
+      since &&
+      this.#state &&
+      (await missedFrame(this.#around.log, since, view, this.#machine.can(this.#state.snapshot)))
     answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: missed !== undefined })
     const subscription = new Subscription(subscriber, who.user, view)
     this.#subscriptions.set(subscriber.id, subscription)
     subscription.begin(missed ?? view.snapshot)
-  }
-
-  /** The one frame from `since` to `view`, empty where nothing was missed; `undefined` where only a snapshot will do. */
-  async #missed(since: Position, view: View): Promise<Buffer | undefined> {
-    if (since.epoch !== view.epoch || since.seq > view.seq) return undefined
-    if (since.seq === view.seq) return NO_FRAME
-    const ops = await opsBetween(this.#around.log, this.name, since.seq, view.seq)
-    if (!ops || !this.#state) return undefined
-    if (ops.some((op) => op.path.startsWith('/value'))) {
-      ops.push({ op: 'replace', path: '/can', value: this.#machine.can(this.#state.snapshot) })
-    }
-    const frame = view.patch(since.seq, ops)
-    return frame.length < view.snapshot.length ? frame : undefined
   }
 
   #snapshot(peeked: RoomState): ServerFrames['snapshot'] {

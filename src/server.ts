@@ -12,7 +12,8 @@ import { createSite } from './http.ts'
 import { lockFolder } from './lock.ts'
 import { openLmdbLog } from './log-lmdb.ts'
 import { createLogger } from './logger.ts'
-import { loadMachines } from './machine-file.ts'
+import { Machine } from './machine.ts'
+import { loadMachineFiles } from './machine-file.ts'
 import { Rooms } from './rooms.ts'
 import { Sessions } from './sessions.ts'
 import { listen } from './transport-uws.ts'
@@ -43,7 +44,8 @@ export async function start(given: Config): Promise<Server> {
   const lock = await lockFolder(given.data)
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
-  const machines = await loadMachines(config.machines)
+  const files = await loadMachineFiles(config.machines)
+  const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
   const verify = await createVerifier(config)
   const log = openLmdbLog(config.data)
   const wheel = new Wheel(TICK)

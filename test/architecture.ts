@@ -1,0 +1,99 @@
+/** The house rules that a machine can hold: who may import whom. Run by `npm run check`. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** From the words and shapes at the bottom to the composition root at the top; imports go downwards only. */
+const FLOORS = [
+  ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'dedupe', 'members', 'config'],
+  ['protocol', 'auth', 'development'],
+  ['log', 'handshake', 'machine-file'],
+  ['log-memory', 'log-lmdb', 'machine', 'transport-uws', 'http', 'subscription', 'commits'],
+  ['draft', 'recovery', 'sessions'],
+  ['room'],
+  ['rooms'],
+  ['conversation'],
+  ['connection'],
+  ['connections'],
+  ['server'],
+  ['main'],
+]
+
+/** Each outside library of the product, and the one file that imports it. */
+const IMPORTERS: Record<string, string[]> = {
+  'uWebSockets.js': ['src/transport-uws.ts'],
+  lmdb: ['src/log-lmdb.ts'],
+  jose: ['src/auth.ts'],
+  'fast-json-patch': ['src/patch.ts'],
+  pino: ['src/logger.ts'],
+}
+
+const sources = [...list('src'), ...list('machines')].filter((file) => file.endsWith('.ts'))
+
+function list(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? list(`${folder}/${entry.name}`) : [`${folder}/${entry.name}`],
+  )
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(/^\s*(?:import|export)\b[^'"]*?from '([^']+)'|import\('([^']+)'\)/gm)].map(
+    ([, from, dynamic]) => (from ?? dynamic) as string,
+  )
+}
+
+/** The project's own files that a file imports, by their path from the root. */
+function neighbours(file: string): string[] {
+  const relative = importsOf(file).filter((from) => from.startsWith('.'))
+  return relative.map((from) => normalize(join(dirname(file), from)))
+}
+
+test('no import cycle', () => {
+  const done = new Set<string>()
+  const visit = (file: string, way: string[]): void => {
+    assert(!way.includes(file), `a cycle: ${[...way, file].join(' -> ')}`)
+    if (done.has(file)) return
+    for (const next of neighbours(file)) visit(next, [...way, file])
+    done.add(file)
+  }
+  for (const file of sources) visit(file, [])
+})
+
+test('imports go downwards only', () => {
+  const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.includes(file.slice(4, -3)))
+  for (const file of sources.filter((file) => /^src\/[^/]+\.ts$/.test(file))) {
+    assert.notEqual(floorOf(file), -1, `${file} stands on no floor; give it one`)
+    for (const next of neighbours(file).filter((next) => next.startsWith('src/'))) {
+      assert(floorOf(next) < floorOf(file), `${file} imports ${next}, which is not below it`)
+    }
+  }
+})
+
+test('one importer for each outside library', () => {
+  for (const [library, importers] of Object.entries(IMPORTERS)) {
+    assert.deepEqual(
+      sources.filter((file) => importsOf(file).includes(library)),
+      importers,
+      library,
+    )
+  }
+})
+
+test('machines import xstate, a schema library and the patch module, nothing of the server', () => {
+  for (const file of sources.filter((file) => file.startsWith('machines/'))) {
+    for (const from of importsOf(file))
+      assert(['xstate', 'zod', 'chartroom/patch'].includes(from), `${file} imports ${from}`)
+  }
+})
+
+test('no file is longer than a reader can hold', () => {
+  for (const file of sources) {
+    const lines = readFileSync(join(root, file), 'utf8').split('\n').length
+    assert(lines <= 320, `${file} has ${lines} lines; where does its sentence have an "and"?`)
+  }
+})
