@@ -34,6 +34,7 @@ const options = z.strictObject({
   authTimeout: milliseconds(10_000, 100).describe('ms that a connection may take to send its token'),
   heartbeatInterval: milliseconds(25_000, 100).describe('ms of silence after which a connection is pinged'),
   heartbeatTimeout: milliseconds(10_000, 100).describe('ms that the last ping may stay unanswered'),
+  heartbeatMaxMissed: count(2, 1).describe('pings in a row that may stay unanswered'),
   sessionLinger: milliseconds(1000).describe('ms that a session outlives its last connection'),
   maxConnections: count(100_000, 1).describe('connections in all'),
   maxConnectionsPerUser: count(100, 1).describe('connections of one user'),

@@ -17,6 +17,7 @@ import type { Config } from './config.ts'
 import { converse, type Party } from './conversation.ts'
 import { type CloseReason, closeCodes, comesBack, type Failure, failure, isFailure } from './errors.ts'
 import { unauthorized } from './handshake.ts'
+import { Heartbeat, type Pulse } from './heartbeat.ts'
 import type { Logger } from './logger.ts'
 import {
   type ClientFrame,
@@ -50,11 +51,11 @@ export interface ConnectionSurroundings {
   onGone(connection: Connection): void
 }
 
-export class Connection implements Hands, Receiver, Member, Party {
+export class Connection implements Hands, Receiver, Member, Party, Pulse {
   readonly id: string
   readonly rooms: Rooms
   readonly joined = new Map<string, Room>()
-  readonly counters = { received: 0, sent: 0 }
+  readonly counters = { received: 0, sent: 0, pings: 0, pongs: 0 }
   state: ConnectionState = 'connecting'
   session: Session | undefined
   congested = false
@@ -67,6 +68,8 @@ export class Connection implements Hands, Receiver, Member, Party {
   #auths: ClientFrameOf<'auth'>[] = []
   #waiting: ClientFrame[] = []
   #faults: number[] = []
+  #heartbeat: Heartbeat | undefined
+  #pingsAsJson = false
 
   constructor(
     id: string,
@@ -117,13 +120,17 @@ export class Connection implements Hands, Receiver, Member, Party {
 
   frame(bytes: ArrayBuffer, isBinary: boolean): void {
     this.counters.received++
+    this.#heartbeat?.heard()
     const frame = this.#read(bytes, isBinary)
     if (isFailure(frame)) this.fault(frame)
     else if (this.state === 'open') converse(this, frame as ClientFrame)
     else if (this.state === 'connecting' || this.state === 'authenticated') this.#beforeOpen(frame as ClientFrame)
   }
 
-  ponged(): void {}
+  ponged(): void {
+    this.counters.pongs++
+    this.#heartbeat?.heard()
+  }
 
   drained(): void {
     this.congested = false
@@ -158,6 +165,18 @@ export class Connection implements Hands, Receiver, Member, Party {
     if (this.#faults.length >= MAX_FAULTS) {
       this.close('bad_request', `${MAX_FAULTS} bad frames within ${FAULT_WINDOW / 1000} s`)
     }
+  }
+
+  /** Asks the peer for a sign of life, in the way that it chose. */
+  ping(): Delivery {
+    this.counters.pings++
+    if (this.#pingsAsJson) return this.deliver(encode({ type: 'ping', time: Date.now() }))
+    return this.#socket?.ping() ?? 'dropped'
+  }
+
+  /** The peer did not give one. */
+  lost(): void {
+    this.close('heartbeat_timeout', 'no sign of life')
   }
 
   /** Begins the end: `closing`, then the close frame. */
@@ -229,7 +248,10 @@ export class Connection implements Hands, Receiver, Member, Party {
       expiresAt,
       time: Date.now(),
     } as const
-    this.reply(frame, this.#auths.shift()?.id)
+    const auth = this.#auths.shift()
+    this.#pingsAsJson = auth?.heartbeat === 'json'
+    this.reply(frame, auth?.id)
+    this.#heartbeat = new Heartbeat(this.#around.config, this.#around.wheel, this)
     for (const waiting of this.#waiting.splice(0)) converse(this, waiting)
   }
 
@@ -265,6 +287,7 @@ export class Connection implements Hands, Receiver, Member, Party {
   leave(): void {
     for (const room of this.joined.values()) room.lost(this, this.credential.principal)
     this.joined.clear()
+    this.#heartbeat?.stop()
     this.session?.left(this.id)
     this.#around.onGone(this)
   }

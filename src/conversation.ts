@@ -16,12 +16,19 @@ export interface Party extends Subscriber {
   readonly user: string | null
   readonly state: string
   readonly session: { readonly connections: number } | undefined
-  readonly counters: { readonly received: number; readonly sent: number }
+  readonly counters: {
+    readonly received: number
+    readonly sent: number
+    readonly pings: number
+    readonly pongs: number
+  }
   /** The rooms that it has joined, by name. */
   readonly joined: Map<string, Room>
   readonly rooms: Rooms
   /** Who it is; asked of an open connection only. */
   readonly credential: Credential
+  /** A sign of life came as a frame. */
+  ponged(): void
   authenticate(frame: ClientFrameOf<'auth'>): void
   reply(frame: ServerFrame, id?: CorrelationId): void
 }
@@ -35,7 +42,7 @@ const answers: Answers = {
     party.reply({ type: 'pong', ...(data !== undefined && { data }), time: Date.now() }, id)
   },
 
-  pong: () => {},
+  pong: (party) => party.ponged(),
 
   status: (party, { id }) => {
     party.reply(
@@ -47,7 +54,8 @@ const answers: Answers = {
         session: party.session ? { connections: party.session.connections } : null,
         rooms: [...party.joined.keys()],
         inbox: { normal: 0, high: 0, total: 0 },
-        frames: { ...party.counters },
+        frames: { received: party.counters.received, sent: party.counters.sent },
+        heartbeat: { pings: party.counters.pings, pongs: party.counters.pongs },
         time: Date.now(),
       },
       id,

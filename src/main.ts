@@ -2,7 +2,6 @@
 import { signToken } from './auth.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
-import { MachineFileError } from './machine-file.ts'
 import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom start [options]          run the server
@@ -36,15 +35,15 @@ async function run(args: string[]): Promise<void> {
 async function serve(config: Config): Promise<void> {
   const server = await start(config)
   stopOnSignal(server, config)
-  await greet(server)
+  await greet(server, config)
 }
 
-async function greet({ host, port, machines, issueToken }: Server): Promise<void> {
+async function greet({ host, port, machines, issueToken }: Server, config: Config): Promise<void> {
   const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
   const lines = [`WebSocket   ws://${at}/ws`, `Playground  http://${at}/`, `Machines    ${machines.join(', ')}`]
-  if (issueToken && process.env.NODE_ENV !== 'production') {
+  if (issueToken && !config.production) {
     const token = await issueToken('ann')
-    lines.push('', `A token for the user ann, good for an hour:`, token, '', 'Talk to it:')
+    lines.push('', 'A token for the user ann, good for an hour:', token, '', 'Talk to it:')
     lines.push(`npx wscat -c ws://${at}/ws -H "Authorization: Bearer ${token}"`)
   }
   console.log(lines.join('\n'))
@@ -77,9 +76,8 @@ async function printToken(given: Config, [user]: string[]): Promise<void> {
 try {
   await run(process.argv.slice(2))
 } catch (error) {
-  const isExpected =
-    error instanceof ConfigError || error instanceof MachineFileError || process.env.CHARTROOM_LOG_LEVEL !== 'debug'
-  const lines = isExpected ? (error as Error).message : String((error as Error).stack)
-  for (const line of lines.split('\n')) console.error(`chartroom: ${line}`)
-  process.exitCode = 1
+  const { message, stack } = error as Error
+  const text = process.env.CHARTROOM_LOG_LEVEL === 'debug' ? stack : message
+  for (const line of String(text).split('\n')) console.error(`chartroom: ${line}`)
+  process.exit(1)
 }

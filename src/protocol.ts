@@ -82,10 +82,12 @@ export interface ServerFrames {
     rooms: string[]
     inbox: { normal: number; high: number; total: number }
     frames: { received: number; sent: number }
+    heartbeat: { pings: number; pongs: number }
     time: number
   }
   snapshot: { type: 'snapshot'; room: string; epoch: string; seq: number; state: StateDocument }
   patch: { type: 'patch'; room: string; epoch: string; base: number; seq: number; ops: readonly Operation[] }
+  ping: { type: 'ping'; time: number }
   'auth.expiring': { type: 'auth.expiring'; expiresAt: number }
   error: Failure
   closing: { type: 'closing'; code: number; reason: string; reconnect: boolean; retryAfter?: number }

@@ -133,8 +133,8 @@ class UwsSocket implements Socket {
     return this.#ws ? (DELIVERIES[this.#ws.send(frame)] ?? 'dropped') : 'dropped'
   }
 
-  ping(): void {
-    this.#ws?.ping()
+  ping(): Delivery {
+    return this.#ws ? (DELIVERIES[this.#ws.ping()] ?? 'dropped') : 'dropped'
   }
 
   end(code: number, reason: string): void {

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const FLOORS = [
   ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'dedupe', 'members', 'config'],
   ['protocol', 'auth', 'development'],
-  ['log', 'handshake', 'machine-file'],
+  ['log', 'handshake', 'heartbeat', 'machine-file'],
   ['log-memory', 'log-lmdb', 'machine', 'transport-uws', 'http', 'subscription', 'commits'],
   ['draft', 'recovery', 'sessions'],
   ['room'],

@@ -1,0 +1,131 @@
+/** Signs of life, on the wire. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import t from 'tap'
+import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { Tab } from './fixtures/tab.ts'
+
+const rules = (interval: number, timeout = 300) => ({
+  CHARTROOM_HEARTBEAT_INTERVAL: String(interval),
+  CHARTROOM_HEARTBEAT_TIMEOUT: String(timeout),
+})
+
+/** The instants of the next pings on the wire. */
+async function pings(tab: Tab, count: number): Promise<number[]> {
+  const instants: number[] = []
+  while (instants.length < count) {
+    await once(tab.socket, 'ping', { signal: AbortSignal.timeout(5000) })
+    instants.push(performance.now())
+  }
+  return instants
+}
+
+const gaps = (instants: number[]): number[] => instants.slice(1).map((instant, i) => instant - (instants[i] as number))
+
+const connections = async (tab: Tab): Promise<number> => (await tab.ask({ type: 'status' })).session.connections
+
+t.test('HEART-1 H1 H3 silence is pinged every interval, the gaps within a fifth of it', async (t) => {
+  for (const interval of [500, 300, 100]) {
+    const server = await startServer(t, { env: rules(interval) })
+    const tab = await Tab.open(server, 'ann')
+    const measured = gaps(await pings(tab, 6))
+    for (const gap of measured) t.ok(Math.abs(gap - interval) <= interval / 5, `${gap.toFixed(0)} ms for ${interval}`)
+    t.equal(tab.frames[0]?.heartbeat.interval, interval, 'HEART-4 and the client is told of it')
+  }
+})
+
+t.test('heartbeat', async (t) => {
+  const server = await startServer(t, { env: rules(300) })
+
+  t.test('HEART-2 every ping is answered by a pong, and the server counts both', async (t) => {
+    const tab = await Tab.open(server, 'ann')
+    await pings(tab, 3)
+    const { heartbeat } = await tab.ask({ type: 'status' })
+    t.same(heartbeat, { pings: 3, pongs: 3 })
+  })
+
+  t.test('HEART-3 H2 a peer that reads but never answers gets closing and 4208, and is gone', async (t) => {
+    const other = await Tab.open(server, 'three')
+    const began = performance.now()
+    const mute = await Tab.open(server, 'three', { autoPong: false })
+    t.equal(await connections(other), 2)
+    const seen = pings(mute, 2)
+    t.match(await mute.next('closing'), { code: 4208, reconnect: true })
+    t.same(await mute.close(), { code: 4208, reason: 'heartbeat_timeout' })
+    t.equal((await seen).length, 2, 'it was asked twice')
+    t.ok(performance.now() - began >= 2 * 300 + 300, 'not before its time')
+    t.equal(await connections(other), 1)
+  })
+
+  t.test('HEART-4 H1 any frame counts as life: who talks is not pinged', async (t) => {
+    const tab = await Tab.open(server, 'ann')
+    let asked = 0
+    tab.socket.on('ping', () => asked++)
+    for (let i = 0; i < 15; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      await tab.ask({ type: 'ping' })
+    }
+    t.equal(asked, 0)
+  })
+
+  t.test('HEART-5 a peer that answers stays up for ten intervals', async (t) => {
+    const tab = await Tab.open(server, 'ann')
+    await pings(tab, 10)
+    t.equal((await tab.ask({ type: 'status' })).state, 'open')
+  })
+
+  t.test('HEART-6 a peer that stops without a word is found within interval × 2 + timeout', async (t) => {
+    const other = await Tab.open(server, 'six')
+    const peer = await deadPeer(server, 'six')
+    t.equal(await connections(other), 2)
+    const stopped = performance.now()
+    peer.kill('SIGSTOP')
+    await other.until(async () => (await connections(other)) === 1)
+    const took = performance.now() - stopped
+    t.ok(took <= 300 * 2 + 300 + 100, `${took.toFixed(0)} ms`)
+    peer.kill('SIGKILL')
+  })
+
+  t.test('HEART-8 three connections at once: each pinged, all alive', async (t) => {
+    const tabs = await Promise.all(['ann', 'bob', 'cat'].map((user) => Tab.open(server, user)))
+    await Promise.all(tabs.map((tab) => pings(tab, 3)))
+    for (const tab of tabs) t.equal((await tab.ask({ type: 'status' })).state, 'open')
+  })
+
+  t.test('H1 a client that asked for JSON pings gets those, and a pong frame answers them', async (t) => {
+    const tab = await Tab.open(server, 'ann', { token: null })
+    await tab.ask({ type: 'auth', token: await tokenFor('ann'), heartbeat: 'json' })
+    for (let i = 0; i < 4; i++) {
+      t.match(await tab.next('ping'), { time: Number })
+      tab.send({ type: 'pong' })
+    }
+    const { heartbeat } = await tab.ask({ type: 'status' })
+    t.same(heartbeat, { pings: 4, pongs: 4 })
+  })
+})
+
+t.test('H2 nobody is dropped because the server slept', async (t) => {
+  const server = await startServer(t, { env: rules(200, 200) })
+  const tabs = await Promise.all(Array.from({ length: 50 }, (_, i) => Tab.open(server, `user${i}`)))
+  await pings(tabs[0] as Tab, 2)
+  process.kill(server.pid, 'SIGSTOP')
+  await new Promise((resolve) => setTimeout(resolve, 5000))
+  process.kill(server.pid, 'SIGCONT')
+  await pings(tabs[0] as Tab, 4)
+  for (const tab of tabs) t.equal((await tab.ask({ type: 'status' })).state, 'open')
+})
+
+/** A client in a process of its own, connected, so that it can be stopped as a crashed machine would be. */
+async function deadPeer(server: ServerProcess, user: string) {
+  const script = `
+    import WebSocket from 'ws'
+    const socket = new WebSocket(process.env.URL, { headers: { authorization: 'Bearer ' + process.env.TOKEN } })
+    socket.on('message', () => console.log('in'))`
+  const peer = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: ROOT,
+    env: { ...process.env, URL: server.url, TOKEN: await tokenFor(user) },
+  })
+  await once(peer.stdout as Readable, 'data')
+  return peer
+}
