@@ -20,7 +20,7 @@ export interface Ending {
 /** What a token proved: instants are Unix epoch milliseconds. */
 export interface Proof {
   readonly principal: { readonly user: string }
-  readonly issuedAt: number
+  readonly issuedAt: number | undefined
   readonly expiresAt: number
 }
 
@@ -99,8 +99,10 @@ export default setup({
   delays: {
     authTimeout: ({ context }) => context.authTimeout,
     /** 60 s ahead of the expiry, or a tenth of the token's life if that is less. */
-    untilWarning: ({ context: { proof, now } }) =>
-      Math.max(0, proof.expiresAt - Math.min(60_000, (proof.expiresAt - proof.issuedAt) / 10) - now()),
+    untilWarning: ({ context: { proof, now } }) => {
+      const life = proof.expiresAt - (proof.issuedAt ?? now())
+      return Math.max(0, proof.expiresAt - Math.min(60_000, life / 10) - now())
+    },
     untilExpiry: ({ context: { proof, now, clockTolerance } }) => Math.max(0, proof.expiresAt + clockTolerance - now()),
   },
   actions: {

@@ -31,7 +31,9 @@ export interface Principal {
 /** A principal and the life of the token that proved it; instants are Unix epoch milliseconds. */
 export interface Credential {
   readonly principal: Principal
-  readonly issuedAt: number
+  /** `jti`, by which the token can be revoked. */
+  readonly tokenId: string | undefined
+  readonly issuedAt: number | undefined
   readonly expiresAt: number
 }
 
@@ -96,20 +98,22 @@ async function publicKey(pem: string): Promise<{ key: JWTVerifyGetKey; algorithm
 }
 
 function toCredential(payload: JWTPayload, clockTolerance: number): Credential | Failure {
-  const { sub, exp, iat, scope } = payload
-  const now = Date.now()
+  const { sub, exp, iat, jti, scope } = payload
   if (typeof sub !== 'string' || sub.length < 1 || sub.length > 128) {
     return failure('unauthorized', '"sub" is a string of 1 to 128 characters')
   }
   if (typeof exp !== 'number' || !(exp <= MAX_INSTANT)) return failure('unauthorized', '"exp" is no instant')
-  if (iat !== undefined && iat * 1000 > now + clockTolerance) return failure('unauthorized', '"iat" lies in the future')
+  if (jti !== undefined && typeof jti !== 'string') return failure('unauthorized', '"jti" is no string')
+  if (iat !== undefined && iat * 1000 > Date.now() + clockTolerance)
+    return failure('unauthorized', '"iat" lies in the future')
   return {
     principal: {
       user: sub,
       scopes: typeof scope === 'string' ? scope.split(' ').filter(Boolean) : [],
       claims: payload,
     },
-    issuedAt: (iat ?? Math.floor(now / 1000)) * 1000,
+    tokenId: jti,
+    issuedAt: iat === undefined ? undefined : iat * 1000,
     expiresAt: exp * 1000,
   }
 }

@@ -10,8 +10,12 @@ import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 
-const milliseconds = (fallback: number, least = 0) => z.coerce.number().int().min(least).default(fallback)
-const count = (fallback: number, least = 0) => z.coerce.number().int().min(least).default(fallback)
+/** Digits are a number where they come as text; anything else is left for the schema to refuse. */
+const digits = (given: unknown): unknown => (typeof given === 'string' && /^-?\d+$/.test(given) ? Number(given) : given)
+const whole = (fallback: number, least: number, most = Number.MAX_SAFE_INTEGER) =>
+  z.preprocess(digits, z.int().min(least).max(most)).default(fallback)
+const milliseconds = (fallback: number, least = 0) => whole(fallback, least)
+const count = (fallback: number, least = 0) => whole(fallback, least)
 const flag = z.preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
 const list = z.preprocess(
   (value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value),
@@ -20,10 +24,14 @@ const list = z.preprocess(
 
 const options = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
-  port: z.coerce.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
+  port: whole(8080, 0, 65_535).describe('port to listen on; 0 takes a free one'),
   data: z.string().min(1).default('./data').describe('folder of the log'),
   machines: z.string().min(1).default('./machines/rooms').describe('folder of the machine files'),
-  jwtSecret: z.string().min(32).optional().describe('HMAC secret of tokens, at least 32 bytes (HS256)'),
+  jwtSecret: z
+    .string()
+    .refine((secret) => Buffer.byteLength(secret) >= 32, 'Too short: expected at least 32 bytes')
+    .optional()
+    .describe('HMAC secret of tokens, at least 32 bytes (HS256)'),
   jwtPublicKey: z.string().optional().describe('public key of tokens, PEM (SPKI)'),
   jwksUrl: z.url().optional().describe('URL of the JSON Web Key Set of tokens (RFC 7517)'),
   jwtIssuer: z.string().optional().describe('"iss" that tokens must have'),
@@ -118,14 +126,25 @@ function readFlags(args: readonly string[]) {
       printConfig: printConfig === true,
     }
   } catch (error) {
-    throw new ConfigError((error as Error).message)
+    throw new ConfigError((error as Error).message.split('\n')[0])
   }
 }
 
 function readFile(file: string | undefined): Record<string, unknown> {
   if (file === undefined) return {}
+  const text = readText(file)
   try {
-    return JSON.parse(readFileSync(file, 'utf8'))
+    const options: unknown = JSON.parse(text)
+    if (typeof options === 'object' && options !== null && !Array.isArray(options)) return { ...options }
+  } catch {
+    // What is wrong is said below, without a word of the text: it may hold the secret.
+  }
+  throw new ConfigError(`--config ${file}: expected a JSON object with options`)
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
   } catch (error) {
     throw new ConfigError(`--config ${file}: ${(error as Error).message}`)
   }

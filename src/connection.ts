@@ -14,11 +14,13 @@ import connectionChart, {
 } from '../machines/connection.ts'
 import type { Credential, Verify } from './auth.ts'
 import type { Config } from './config.ts'
-import { converse, type Party } from './conversation.ts'
+import { converse, type Party, welcome } from './conversation.ts'
 import { type CloseReason, closeCodes, comesBack, type Failure, failure, isFailure } from './errors.ts'
 import { unauthorized } from './handshake.ts'
 import { Heartbeat, type Pulse } from './heartbeat.ts'
+import { SlidingCount } from './limits.ts'
 import type { Logger } from './logger.ts'
+import { MAX_WAITING, Pending } from './pending.ts'
 import {
   type ClientFrame,
   type ClientFrameOf,
@@ -33,8 +35,6 @@ import type { Member, Session, Sessions } from './sessions.ts'
 import type { Delivery, Receiver, Socket, Upgrade } from './transport.ts'
 import type { Wheel } from './wheel.ts'
 
-/** Frames that may wait behind a token that is being verified (rule C3). */
-const MAX_WAITING = 16
 /** So many bad frames within so many milliseconds end the connection (rule E1). */
 const MAX_FAULTS = 20
 const FAULT_WINDOW = 10_000
@@ -65,9 +65,8 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   readonly #subprotocol: string | undefined
   #socket: Socket | undefined
   #credential: Credential | undefined
-  #auths: ClientFrameOf<'auth'>[] = []
-  #waiting: ClientFrame[] = []
-  #faults: number[] = []
+  readonly #pending = new Pending()
+  readonly #faults = new SlidingCount(MAX_FAULTS, FAULT_WINDOW)
   #heartbeat: Heartbeat | undefined
   #pingsAsJson = false
 
@@ -110,6 +109,11 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   get user(): string | null {
     return this.#credential?.principal.user ?? null
+  }
+
+  /** Whether it is in by a token of this kind. */
+  hasToken(isSuch: (credential: Credential) => boolean): boolean {
+    return this.#credential !== undefined && isSuch(this.#credential)
   }
 
   // What the socket brings.
@@ -160,9 +164,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   /** Answers a bad frame; too many of them end the connection. */
   fault(fault: Failure): void {
     this.deliver(encode(fault))
-    const now = Date.now()
-    this.#faults = this.#faults.filter((time) => now - time < FAULT_WINDOW).concat(now)
-    if (this.#faults.length >= MAX_FAULTS) {
+    if (this.#faults.add(Date.now())) {
       this.close('bad_request', `${MAX_FAULTS} bad frames within ${FAULT_WINDOW / 1000} s`)
     }
   }
@@ -186,7 +188,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   /** A token to be verified; one at a time, in the order they came. */
   authenticate(frame: ClientFrameOf<'auth'>): void {
-    if (this.#auths.push(frame) === 1) this.#actor.send({ type: 'auth', token: frame.token })
+    if (this.#pending.addAuth(frame)) this.#actor.send({ type: 'auth', token: frame.token })
   }
 
   // What the session says.
@@ -234,36 +236,22 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   welcome(): void {
-    const { heartbeatInterval: interval, heartbeatTimeout: timeout, maxFrame } = this.#around.config
-    const { principal, expiresAt } = this.credential
-    const frame = {
-      type: 'welcome',
-      v: 1,
-      connection: this.id,
-      user: principal.user,
-      session: { connections: this.session?.connections ?? 1 },
-      state: 'open',
-      heartbeat: { interval, timeout },
-      limits: { frame: maxFrame },
-      expiresAt,
-      time: Date.now(),
-    } as const
-    const auth = this.#auths.shift()
+    const auth = this.#pending.answered()
     this.#pingsAsJson = auth?.heartbeat === 'json'
-    this.reply(frame, auth?.id)
+    this.reply(welcome(this, this.#around.config), auth?.id)
     this.#heartbeat = new Heartbeat(this.#around.config, this.#around.wheel, this)
-    for (const waiting of this.#waiting.splice(0)) converse(this, waiting)
+    for (const waiting of this.#pending.takeFrames()) converse(this, waiting)
   }
 
   refresh(proof: Proof): void {
     this.#credential = proof as Credential
-    this.reply({ type: 'ok', expiresAt: proof.expiresAt }, this.#auths.shift()?.id)
+    this.reply({ type: 'ok', expiresAt: proof.expiresAt }, this.#pending.answered()?.id)
     this.#nextAuth()
   }
 
   refuse(refusal: Refusal): void {
     if (!this.#socket) return this.#upgrade.refuse(unauthorized(refusal as Failure))
-    this.reply(refusal as Failure, this.#auths.shift()?.id)
+    this.reply(refusal as Failure, this.#pending.answered()?.id)
     if (this.state === 'open') this.#nextAuth()
   }
 
@@ -293,7 +281,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   #nextAuth(): void {
-    const [next] = this.#auths
+    const { next } = this.#pending
     if (next) this.#actor.send({ type: 'auth', token: next.token })
   }
 
@@ -308,9 +296,8 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   /** `auth` and `ping` are all that is understood before the connection is open; behind an `auth`, everything waits. */
   #beforeOpen(frame: ClientFrame): void {
-    if (this.#auths.length > 0) {
-      if (this.#waiting.push(frame) <= MAX_WAITING) return
-      this.#waiting.pop()
+    if (this.#pending.isVerifying) {
+      if (this.#pending.addFrame(frame)) return
       return this.reply(
         failure('overloaded', `at most ${MAX_WAITING} frames may wait for a token to be verified`),
         frame.id,

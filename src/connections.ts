@@ -2,6 +2,7 @@
  * The registry of connections: takes upgrade requests, and knows every connection from its request to its end.
  */
 import { randomBytes } from 'node:crypto'
+import type { Credential } from './auth.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { refuseHandshake, subprotocolOf, tokenOf } from './handshake.ts'
 import type { Upgrade } from './transport.ts'
@@ -30,6 +31,13 @@ export class Connections {
     const connection = new Connection(id, upgrade, tokenOf(upgrade, config), subprotocolOf(upgrade), this.#around)
     this.#byId.set(id, connection)
     connection.start()
+  }
+
+  /** Ends the connections whose token is refused from now on. @returns how many they were. */
+  endWhere(isRevoked: (credential: Credential) => boolean): number {
+    const ended = [...this.#byId.values()].filter((connection) => connection.hasToken(isRevoked))
+    for (const connection of ended) connection.close('revoked', 'the token was revoked')
+    return ended.length
   }
 
   /** Tells everybody to come back elsewhere or later, spread over `spread` milliseconds (rule X1). */

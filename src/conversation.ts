@@ -5,8 +5,9 @@
  * (rule R1).
  */
 import type { Credential } from './auth.ts'
+import type { Config } from './config.ts'
 import { type Failure, isFailure } from './errors.ts'
-import type { ClientFrame, ClientFrameOf, ClientType, CorrelationId, ServerFrame } from './protocol.ts'
+import type { ClientFrame, ClientFrameOf, ClientType, CorrelationId, ServerFrame, ServerFrames } from './protocol.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import type { Subscriber } from './subscription.ts'
@@ -96,7 +97,24 @@ const answers: Answers = {
   },
 }
 
-/** Answers one frame of an open party. */
+/** The first thing that an open connection hears. */
+export function welcome(party: Party, config: Config): ServerFrames['welcome'] {
+  const { principal, expiresAt } = party.credential
+  return {
+    type: 'welcome',
+    v: 1,
+    connection: party.id,
+    user: principal.user,
+    session: { connections: party.session?.connections ?? 1 },
+    state: 'open',
+    heartbeat: { interval: config.heartbeatInterval, timeout: config.heartbeatTimeout },
+    limits: { frame: config.maxFrame },
+    expiresAt,
+    time: Date.now(),
+  }
+}
+
+/** Answers one frame of an open connection. */
 export function converse(party: Party, frame: ClientFrame): void {
   const answer = answers[frame.type] as (party: Party, frame: ClientFrame) => void
   answer(party, frame)

@@ -8,7 +8,7 @@
 import type { Principal } from './auth.ts'
 import type { DedupeWindow } from './dedupe.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
-import type { LogRecord } from './log.ts'
+import { encodeLine, type LogRecord } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Effect, Machine, RoomState, Step } from './machine.ts'
 import type { Members } from './members.ts'
@@ -34,7 +34,8 @@ export interface Sending {
 }
 
 export class Draft {
-  readonly records: LogRecord[] = []
+  /** The records of what was accepted, as lines of the log. */
+  readonly lines: string[] = []
   readonly effects: { readonly seq: number; readonly effect: Effect }[] = []
   state: RoomState | undefined
   seq: number
@@ -91,8 +92,9 @@ export class Draft {
 
   checkJoin(who: Principal): Failure | undefined {
     const { machine, key, room } = this.#standing
-    const allowed = this.#allows(() => machine.access.join?.(who, key))
-    return allowed ? undefined : failure('forbidden', `${room} is not open to you`)
+    const { join } = machine.access
+    if (!join || this.#allows(() => join(who, key))) return undefined
+    return failure('forbidden', `${room} is not open to you`)
   }
 
   /** The room's state as it is, or as it would be born. */
@@ -103,18 +105,18 @@ export class Draft {
   }
 
   #checkSend(who: Principal, event: RoomEvent): Failure | undefined {
-    const { machine } = this.#standing
-    if (!machine.access.send) return undefined
+    const { send } = this.#standing.machine.access
+    if (!send) return undefined
     const state = this.peek()
     if (isFailure(state)) return state
-    const allowed = this.#allows(() => machine.access.send?.(who, event, state.snapshot))
-    return allowed ? undefined : failure('forbidden', `you may not send ${event.type} here`)
+    if (this.#allows(() => send(who, event, state.snapshot))) return undefined
+    return failure('forbidden', `you may not send ${event.type} here`)
   }
 
-  /** A rule that throws lets nobody in. */
-  #allows(rule: () => boolean | undefined): boolean {
+  /** Only `true` lets somebody in: not a promise of it, and not a rule that throws. */
+  #allows(rule: () => boolean): boolean {
     try {
-      return rule() ?? true
+      return rule() === true
     } catch (error) {
       this.#logger.error({ err: error, room: this.#standing.room }, 'an access rule threw')
       return false
@@ -129,8 +131,9 @@ export class Draft {
     const before = (birth?.state ?? this.state) as RoomState
     const step = machine.transition(before, { ...event, from: who.user, time: this.time, seq })
     if (!step) return undefined
-    if (birth) this.#bear(birth, who.user)
-    this.#record(event, who.user, step, key)
+    const record = { seq, event, from: who.user, ...(key !== undefined && { key }), ops: diffOf(before, step.state) }
+    const entries = [...(birth ? [this.#born(birth, who.user)] : []), this.#entry(record, step)]
+    for (const entry of entries) this.#append(entry)
     if (key !== undefined) keys.use(who.user, key, seq, this.time)
     return { type: 'ok', room, seq }
   }
@@ -141,27 +144,24 @@ export class Draft {
   }
 
   #birth(from: string): undefined {
-    if (!this.state) this.#bear(this.#initial(), from)
+    if (!this.state) this.#append(this.#born(this.#initial(), from))
   }
 
-  #bear({ state, effects }: Step, from: string): void {
-    const { document } = state
-    this.#append(
-      { event: { type: 'room.created' }, from, ops: [{ op: 'add', path: '', value: document }] },
-      { state, effects },
-    )
+  #born(step: Step, from: string): Entry {
+    const ops = [{ op: 'add', path: '', value: step.state.document }] as const
+    return this.#entry({ seq: this.seq + 1, event: { type: 'room.created' }, from, ops }, step)
   }
 
-  #record(event: RoomEvent, from: string | null, step: Step, key?: string): void {
-    const ops = diff(this.state?.document, step.state.document)
-    this.#append({ event, from, ops, ...(key !== undefined && { key }) }, step)
+  /** Encodes the record at once, so that a state that is no JSON is its own event's fault. @throws {TypeError} */
+  #entry(record: Omit<LogRecord, 'time'>, { state, effects }: Step): Entry {
+    return { seq: record.seq, line: encodeLine({ ...record, time: this.time } satisfies LogRecord), state, effects }
   }
 
-  #append(record: Omit<LogRecord, 'seq' | 'time'>, { state, effects }: Step): void {
-    this.seq += 1
+  #append({ seq, line, state, effects }: Entry): void {
+    this.seq = seq
     this.state = state
-    this.records.push({ seq: this.seq, time: this.time, ...record })
-    for (const effect of effects) this.effects.push({ seq: this.seq, effect })
+    this.lines.push(line)
+    for (const effect of effects) this.effects.push({ seq, effect })
   }
 
   /** `room.joined` or `room.left`, where the members say otherwise than the document (rule S8). */
@@ -173,19 +173,27 @@ export class Draft {
     if (isIn === present.includes(user)) return
     const event = { type: isIn ? 'room.joined' : 'room.left', user }
     const next = isIn ? [...present, user] : present.filter((other) => other !== user)
-    const { state, effects } = this.#presenceStep(event) ?? { state: this.state, effects: [] }
-    this.#record(event, null, { state: machine.withPresent(state, next), effects })
+    this.#append(this.#presence(event, next))
   }
 
   /** A machine that does not take its own presence event, or throws on it, stays as it is; the record stands. */
-  #presenceStep(event: RoomEvent): Step | undefined {
-    const { machine, room } = this.#standing
-    if (!this.state || !machine.declares(event.type)) return undefined
+  #presence(event: RoomEvent, present: readonly string[]): Entry {
+    const { machine } = this.#standing
+    const before = this.state as RoomState
+    const seq = this.seq + 1
+    const entryOf = (step: Step | undefined): Entry => {
+      const state = machine.withPresent(step?.state ?? before, present)
+      return this.#entry(
+        { seq, event, from: null, ops: diffOf(before, state) },
+        { state, effects: step?.effects ?? [] },
+      )
+    }
+    if (!machine.declares(event.type)) return entryOf(undefined)
     try {
-      return machine.transition(this.state, { ...event, from: null, time: this.time, seq: this.seq + 1 })
+      return entryOf(machine.transition(before, { ...event, from: null, time: this.time, seq }))
     } catch (error) {
-      this.#logger.error({ err: error, room, event: event.type }, 'the machine threw')
-      return undefined
+      this.#tellThrown(event.type, error)
+      return entryOf(undefined)
     }
   }
 
@@ -202,8 +210,23 @@ export class Draft {
     try {
       return run()
     } catch (error) {
-      this.#logger.error({ err: error, room: this.#standing.room, event }, 'the machine threw')
+      this.#tellThrown(event, error)
       return failure('event_failed', `the machine threw on ${event}; its state is unchanged`)
     }
   }
+
+  /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */
+  #tellThrown(event: string, error: unknown): void {
+    const { room } = this.#standing
+    this.#logger.warn({ room, event, error: String(error) }, 'the machine threw')
+    this.#logger.debug({ room, event, err: error }, 'the machine threw')
+  }
 }
+
+/** A record that was accepted, encoded, with what it makes of the room. */
+interface Entry extends Step {
+  readonly seq: number
+  readonly line: string
+}
+
+const diffOf = (before: RoomState, after: RoomState) => diff(before.document, after.document)

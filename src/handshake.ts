@@ -37,11 +37,17 @@ export function refuseHandshake(request: RequestHead, rules: HandshakeRules): Ht
 
 /** The token of a request, by the first way of rule C1 that it takes; `undefined` where it takes none. */
 export function tokenOf(request: RequestHead, rules: HandshakeRules): string | undefined {
-  const [, bearer] = /^bearer(?: +(.*))?$/i.exec(request.header('authorization')) ?? [undefined, undefined]
-  if (bearer !== undefined || /^bearer *$/i.test(request.header('authorization'))) return bearer ?? ''
+  const bearer = bearerOf(request)
+  if (bearer !== undefined) return bearer
   const offered = offeredSubprotocols(request).find((name) => name.startsWith(BEARER))
   if (offered !== undefined) return offered.slice(BEARER.length)
   return rules.queryToken ? (new URLSearchParams(request.query).get('access_token') ?? undefined) : undefined
+}
+
+/** The token of an `Authorization: Bearer` header (RFC 6750 2.1); empty where it names none. */
+export function bearerOf(request: RequestHead): string | undefined {
+  const [isBearer, token] = /^bearer(?: +(.*))?$/i.exec(request.header('authorization')) ?? []
+  return isBearer === undefined ? undefined : (token ?? '').trim()
 }
 
 /** The one subprotocol that is echoed: ours, where it was offered. */

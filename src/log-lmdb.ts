@@ -36,6 +36,7 @@ class LmdbLog implements Log {
   readonly #snapshots: Database<Buffer, Buffer>
   readonly #meta: Database<Buffer, string>
   readonly #places = new Map<string, Place>()
+  readonly #epoch: Promise<string>
   #nextTopic: number
 
   constructor(root: RootDatabase<Buffer, Buffer>) {
@@ -46,6 +47,7 @@ class LmdbLog implements Log {
     this.#snapshots = root.openDB('snapshots', binary)
     this.#meta = root.openDB('meta', { encoding: 'binary' })
     this.#nextTopic = this.#topics.getCount() + 1
+    this.#epoch = this.#readOrBeginEpoch()
   }
 
   async commit(batches: readonly Batch[]): Promise<CommitResult[]> {
@@ -61,11 +63,11 @@ class LmdbLog implements Log {
     return results
   }
 
-  #append({ topic, after, records, snapshot }: Batch): CommitResult {
+  #append({ topic, after, lines, snapshot }: Batch): CommitResult {
     const place = this.#place(topic) ?? this.#createTopic(topic)
     if (place.last !== after) return { conflict: { actual: place.last } }
-    const last = records.at(-1)?.seq ?? after
-    if (records.length > 0) this.#segments.put(segmentKey(place.id, last), encodeSegment(records))
+    const last = after + lines.length
+    if (lines.length > 0) this.#segments.put(segmentKey(place.id, last), encodeSegment(lines))
     if (snapshot) this.#snapshots.put(topicKey(place.id), Buffer.from(encodeLine(snapshot)))
     place.last = last
     return { last }
@@ -93,16 +95,20 @@ class LmdbLog implements Log {
     return line && decodeLine<LogSnapshot>(line.toString())
   }
 
-  async epoch(): Promise<string> {
+  epoch(): Promise<string> {
+    return this.#epoch
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close()
+  }
+
+  async #readOrBeginEpoch(): Promise<string> {
     const known = this.#meta.get('epoch')
     if (known) return known.toString()
     const epoch = randomUUID().slice(0, 8)
     await this.#meta.put('epoch', Buffer.from(epoch))
     return epoch
-  }
-
-  async close(): Promise<void> {
-    await this.#root.close()
   }
 
   /** Where a topic stands: its number and last seq, read from the file once. */

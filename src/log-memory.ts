@@ -30,12 +30,12 @@ export class MemoryLog implements Log {
     return batches.map((batch) => this.#append(batch))
   }
 
-  #append({ topic: name, after, records, snapshot }: Batch): CommitResult {
+  #append({ topic: name, after, lines, snapshot }: Batch): CommitResult {
     const topic = this.#topics.get(name) ?? { last: 0, segments: [] }
     if (topic.last !== after) return { conflict: { actual: topic.last } }
-    if (records.length > 0) topic.segments.push(encodeSegment(records))
+    if (lines.length > 0) topic.segments.push(encodeSegment(lines))
     if (snapshot) topic.snapshot = encodeLine(snapshot)
-    topic.last = records.at(-1)?.seq ?? after
+    topic.last = after + lines.length
     this.#topics.set(name, topic)
     return { last: topic.last }
   }

@@ -28,11 +28,12 @@ export interface LogSnapshot {
   readonly state: unknown
 }
 
-/** What one topic adds in one commit: records after the place `after`, and now and then a snapshot at their end. */
+/** What one topic adds in one commit: the records behind the place `after`, and now and then a snapshot at their end. */
 export interface Batch {
   readonly topic: string
   readonly after: number
-  readonly records: readonly LogRecord[]
+  /** The records' lines (`encodeLine`); the first is of the record `after + 1`. */
+  readonly lines: readonly string[]
   readonly snapshot?: LogSnapshot
 }
 
@@ -61,23 +62,28 @@ export class DamagedLog extends Error {
   override readonly name = 'DamagedLog'
 }
 
-/** A line of the log: the CRC32 of the JSON behind it as 8 hex digits, a space, the JSON. JSON holds no line feed. */
+/**
+ * A line of the log: the CRC32 of the JSON behind it as 8 hex digits, a space, the JSON. JSON holds no line feed.
+ * @throws {TypeError} for what is no JSON: a BigInt, a value that holds itself.
+ */
 export function encodeLine(value: unknown): string {
   const json = JSON.stringify(value)
-  return `${crc32(json).toString(16).padStart(8, '0')} ${json}`
+  return `${checksum(json)} ${json}`
 }
+
+const checksum = (json: string): string => crc32(json).toString(16).padStart(8, '0')
 
 /** @throws {DamagedLog} */
 export function decodeLine<T>(line: string): T {
   const json = line.slice(9)
-  if (line[8] !== ' ' || crc32(json) !== Number.parseInt(line.slice(0, 8), 16)) {
+  if (line[8] !== ' ' || checksum(json) !== line.slice(0, 8)) {
     throw new DamagedLog(`a line of ${line.length} characters does not hold its CRC32`)
   }
   return JSON.parse(json) as T
 }
 
 /** One value per topic and commit: the lines of its records. */
-export const encodeSegment = (records: readonly LogRecord[]): Buffer => Buffer.from(records.map(encodeLine).join('\n'))
+export const encodeSegment = (lines: readonly string[]): Buffer => Buffer.from(lines.join('\n'))
 
 /** The records of a segment that lie above `after`. @throws {DamagedLog} */
 export function decodeSegment(segment: Uint8Array, after: number): LogRecord[] {

@@ -12,6 +12,7 @@ export type Operation = jsonpatch.Operation
 /**
  * The operations that turn `before` into `after`. Both are JSON values that share unchanged subtrees by identity:
  * the less is shared, the more is walked.
+ * @throws {PatchError} for a change under a key that no patch may name: `__proto__`, `constructor`, `prototype`.
  */
 export function diff(before: unknown, after: unknown): Operation[] {
   const ops: Operation[] = []
@@ -29,15 +30,17 @@ function diffValue(before: unknown, after: unknown, path: string, ops: Operation
 function diffObject(before: JsonObject, after: JsonObject, path: string, ops: Operation[]): void {
   for (const key of Object.keys(before)) {
     if (before[key] === undefined) continue
-    const at = `${path}/${jsonpatch.escapePathComponent(key)}`
+    const at = memberPath(path, key)
     if (!Object.hasOwn(after, key) || after[key] === undefined) ops.push({ op: 'remove', path: at })
     else diffValue(before[key], after[key], at, ops)
   }
   for (const key of Object.keys(after)) {
     if (after[key] === undefined || (Object.hasOwn(before, key) && before[key] !== undefined)) continue
-    ops.push({ op: 'add', path: `${path}/${jsonpatch.escapePathComponent(key)}`, value: after[key] })
+    ops.push({ op: 'add', path: memberPath(path, key), value: after[key] })
   }
 }
+
+const memberPath = (path: string, key: string): string => `${path}/${jsonpatch.escapePathComponent(checkKey(key))}`
 
 /** A window that slid (its head gone, a tail gained) costs only what left and what came. */
 function diffArray(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
@@ -80,8 +83,8 @@ export function applyPatch<T>(document: T, ops: readonly Operation[]): T {
 }
 
 function applyOne<T>(document: T, op: Operation): T {
+  checkOperation(document, op)
   const paths = op.op === 'move' || op.op === 'copy' ? [op.from, op.path] : [op.path]
-  for (const path of paths) checkPath(document, path)
   const draft = paths.reduce(copySpine, document as unknown)
   try {
     return jsonpatch.applyOperation(draft, op, true, true, true).newDocument as T
@@ -102,22 +105,70 @@ function copySpine(document: unknown, path: string): unknown {
   return root
 }
 
-/** RFC 6901 4: an array is entered by a decimal index without leading zeros, or by "-" for the place past its end. */
-function checkPath(document: unknown, path: string): void {
-  if (typeof path !== 'string' || (path !== '' && !path.startsWith('/'))) {
+/** The library takes nearly anything; what RFC 6902 4 asks for is looked at here, before it is called. */
+function checkOperation(document: unknown, op: Operation): void {
+  if (!isObject(op) || !Object.hasOwn(PARTS, op.op))
+    throw new PatchError(`no operation of RFC 6902: ${JSON.stringify(op)}`)
+  for (const part of PARTS[op.op] ?? []) {
+    if (!Object.hasOwn(op, part) || op[part as keyof Operation] === undefined)
+      throw new PatchError(`${op.op} needs "${part}"`)
+  }
+  if (op.op === 'move' && op.path.startsWith(`${op.from}/`)) throw new PatchError('nothing is moved into itself')
+  if (op.op === 'move' || op.op === 'copy') checkTarget(document, op.from)
+  const target = op.op === 'move' ? applyOne(document, { op: 'remove', path: op.from }) : document
+  if (op.op === 'add' || op.op === 'move' || op.op === 'copy') checkPlace(target, op.path)
+  else checkTarget(target, op.path)
+}
+
+/** What each operation has beside `op`. */
+const PARTS: Readonly<Record<string, readonly string[]>> = {
+  add: ['path', 'value'],
+  remove: ['path'],
+  replace: ['path', 'value'],
+  move: ['from', 'path'],
+  copy: ['from', 'path'],
+  test: ['path', 'value'],
+}
+
+/** The path must lead to something that is there. */
+function checkTarget(document: unknown, path: string): void {
+  let value = document
+  for (const step of checkedSteps(path)) {
+    if (!isContainer(value) || !isMember(value, step)) throw new PatchError(`${path}: nothing is there`)
+    value = value[step]
+  }
+}
+
+/** The path must lead to where something can be put: into an object, or at most one past the end of an array. */
+function checkPlace(document: unknown, path: string): void {
+  const last = checkedSteps(path).at(-1)
+  if (last === undefined) return
+  const parentPath = path.slice(0, path.lastIndexOf('/'))
+  checkTarget(document, parentPath)
+  const parent = steps(parentPath).reduce((value, step) => (value as JsonObject)[step], document)
+  if (!isContainer(parent)) throw new PatchError(`${path}: its parent has no members`)
+  if (Array.isArray(parent) && last !== '-' && !(INDEX.test(last) && Number(last) <= parent.length)) {
+    throw new PatchError(`${path}: ${JSON.stringify(last)} is no position in an array of ${parent.length}`)
+  }
+}
+
+/** RFC 6901 4: a decimal index without leading zeros. */
+const INDEX = /^(0|[1-9]\d{0,8})$/
+
+const isMember = (container: JsonObject, step: string): boolean =>
+  Array.isArray(container) ? INDEX.test(step) && Number(step) < container.length : Object.hasOwn(container, step)
+
+/** RFC 6901 3, and no step that could reach a prototype (rule E4). */
+function checkedSteps(path: unknown): string[] {
+  if (typeof path !== 'string' || !/^(\/([^~]|~[01])*)?$/.test(path)) {
     throw new PatchError(`a path is a JSON Pointer, got ${JSON.stringify(path)}`)
   }
-  let container = document
-  for (const step of steps(path)) {
-    if (
-      Array.isArray(container) &&
-      step !== '-' &&
-      !(/^(0|[1-9]\d{0,8})$/.test(step) && Number(step) <= container.length)
-    ) {
-      throw new PatchError(`${path}: ${JSON.stringify(step)} is no position in an array of ${container.length}`)
-    }
-    container = isContainer(container) && Object.hasOwn(container, step) ? container[step] : undefined
-  }
+  return steps(path).map(checkKey)
+}
+
+function checkKey(key: string): string {
+  if (key === '__proto__' || key === 'constructor' || key === 'prototype') throw new PatchError(`${key} is no key`)
+  return key
 }
 
 type JsonObject = Record<string, unknown>

@@ -105,7 +105,7 @@ export const clientTypes = Object.keys(clientFrames) as ClientType[]
  */
 export function decode(text: string): ClientFrame | Failure {
   if (depthExceeds(text, MAX_DEPTH))
-    return failure('bad_frame', `JSON may be nested ${MAX_DEPTH} levels deep, no deeper`)
+    return failure('bad_frame', `JSON may be nested ${MAX_DEPTH} levels deep, no deeper`, { path: '' })
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -113,7 +113,7 @@ export function decode(text: string): ClientFrame | Failure {
     return failure('bad_json', `the frame is not JSON: ${(error as Error).message}`)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return failure('bad_frame', `a frame is a JSON object, got ${kindOf(value)}`)
+    return failure('bad_frame', `a frame is a JSON object, got ${kindOf(value)}`, { path: '' })
   }
   return decodeObject(value as Record<string, unknown>, text)
 }

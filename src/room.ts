@@ -154,11 +154,11 @@ export class Room implements Participant {
   }
 
   /** 2: order, on disk. */
-  async #append({ records, state, seq, time }: Draft): Promise<void> {
-    if (records.length === 0 || !state) return
+  async #append({ lines, state, seq, time }: Draft): Promise<void> {
+    if (lines.length === 0 || !state) return
     const isDue = seq - this.#lastSnapshot >= SNAPSHOT_EVERY
     const snapshot = isDue && { snapshot: snapshotOf(seq, state.document, this.#keys, time) }
-    const batch = { topic: this.name, after: this.#published.seq, records, ...snapshot }
+    const batch = { topic: this.name, after: this.#published.seq, lines, ...snapshot }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)
       throw new Error(`somebody else wrote to ${this.name}, which is at ${result.conflict.actual}`)
@@ -167,8 +167,8 @@ export class Room implements Participant {
   }
 
   /** 3: what changed for those who watch. */
-  #diff({ seq, records }: Draft): Publication | undefined {
-    if (records.length === 0 || !this.#state) return undefined
+  #diff({ seq, lines }: Draft): Publication | undefined {
+    if (lines.length === 0 || !this.#state) return undefined
     const base = this.#published
     const view = new View(this.name, base.epoch, seq, this.#machine.project(this.#state))
     this.#published = view

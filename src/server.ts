@@ -3,19 +3,23 @@
  *
  * Always true: what `start` opened, `stop` closes, in the reverse order; the log is closed last.
  */
-import { createVerifier, signToken } from './auth.ts'
+import { createApi } from './api.ts'
+import { createVerifier, signToken, type Verify } from './auth.ts'
 import { Commits } from './commits.ts'
 import { type Config, isLoopback } from './config.ts'
 import { Connections } from './connections.ts'
 import { developmentSecret } from './development.ts'
+import { isFailure } from './errors.ts'
 import { createSite } from './http.ts'
 import { lockFolder } from './lock.ts'
 import { openLmdbLog } from './log-lmdb.ts'
 import { createLogger } from './logger.ts'
 import { Machine } from './machine.ts'
 import { loadMachineFiles } from './machine-file.ts'
+import { type Revocation, Revocations } from './revocations.ts'
 import { Rooms } from './rooms.ts'
 import { Sessions } from './sessions.ts'
+import type { HttpRequest } from './transport.ts'
 import { listen } from './transport-uws.ts'
 import { Wheel } from './wheel.ts'
 
@@ -46,8 +50,13 @@ export async function start(given: Config): Promise<Server> {
   const logger = createLogger(config.logLevel)
   const files = await loadMachineFiles(config.machines)
   const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
-  const verify = await createVerifier(config)
   const log = openLmdbLog(config.data)
+  const revocations = await Revocations.load(log)
+  const verifyToken = await createVerifier(config)
+  const verify: Verify = async (token) => {
+    const credential = await verifyToken(token)
+    return isFailure(credential) ? credential : (revocations.refuse(credential) ?? credential)
+  }
   const wheel = new Wheel(TICK)
   const commits = new Commits(log)
   const sessions = new Sessions(config, wheel)
@@ -58,7 +67,13 @@ export async function start(given: Config): Promise<Server> {
   const { jwtSecret } = config
   const issueToken = jwtSecret === undefined ? undefined : (user: string) => signToken(jwtSecret, user)
   const isPrivate = !config.production && isLoopback(config.host)
-  const request = createSite({ ...config, isReady: () => isReady, issueToken: isPrivate ? issueToken : undefined })
+  const revoke = async (revocation: Revocation, by: string): Promise<number> => {
+    await revocations.revoke(revocation, by)
+    return connections.endWhere((credential) => revocations.refuse(credential) !== undefined)
+  }
+  const api = createApi({ verify, revoke })
+  const site = createSite({ ...config, isReady: () => isReady, issueToken: isPrivate ? issueToken : undefined })
+  const request = (asked: HttpRequest) => (asked.path.startsWith('/v1/') ? api(asked) : site(asked))
   const transport = await listen(
     { host: config.host, port: config.port, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
     { upgrade: (upgrade) => connections.accept(upgrade), request },

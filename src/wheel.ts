@@ -2,7 +2,7 @@
  * A hashed timing wheel (Varghese and Lauck, 1987): one native timer for every deadline of the process, which the
  * charts of connections and sessions take as their XState clock.
  *
- * Always true: nothing fires early; a deadline fires within one tick after it is due while the event loop is not
+ * Always true: nothing fires early; a deadline fires within two ticks after it is due while the event loop is not
  * held up; deadlines beyond 2^31 ms (24.85 days), where `setTimeout` fires at once, wait like any other.
  */
 
@@ -30,7 +30,7 @@ export class Wheel {
 
   /** Calls `run` once, `delay` milliseconds from now. Bound, so that the wheel can be handed to XState as its clock. */
   readonly setTimeout = (run: () => void, delay: number): Deadline => {
-    const slot = Math.max(this.#turned, this.#slotOf(Date.now() + delay)) + 1
+    const slot = Math.max(this.#turned + 1, Math.ceil((Date.now() + delay) / this.#tick))
     const deadline = { slot, run }
     const due = this.#slots.get(slot)
     if (due) due.add(deadline)
@@ -68,12 +68,16 @@ export class Wheel {
 
   #turn(): void {
     const now = this.#slotOf(Date.now())
-    while (this.#turned < now) {
-      const due = this.#slots.get(++this.#turned)
-      this.#slots.delete(this.#turned)
-      due?.forEach((deadline) => {
-        deadline.run()
-      })
-    }
+    const isFarBehind = now - this.#turned > this.#slots.size
+    const slots = isFarBehind ? [...this.#slots.keys()].filter((slot) => slot <= now).sort((a, b) => a - b) : undefined
+    if (slots) for (const slot of slots) this.#run(slot)
+    else while (this.#turned < now) this.#run(this.#turned + 1)
+    this.#turned = Math.max(this.#turned, now)
+  }
+
+  #run(slot: number): void {
+    this.#turned = slot
+    for (const deadline of this.#slots.get(slot) ?? []) deadline.run()
+    this.#slots.delete(slot)
   }
 }

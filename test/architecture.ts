@@ -9,12 +9,12 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** From the words and shapes at the bottom to the composition root at the top; imports go downwards only. */
 const FLOORS = [
-  ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'dedupe', 'members', 'config'],
+  ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'dedupe', 'limits', 'members', 'config'],
   ['protocol', 'auth', 'development'],
-  ['log', 'handshake', 'heartbeat', 'machine-file'],
+  ['log', 'handshake', 'heartbeat', 'pending', 'machine-file'],
   ['log-memory', 'log-lmdb', 'machine', 'transport-uws', 'http', 'subscription', 'commits'],
-  ['draft', 'recovery', 'sessions'],
-  ['room'],
+  ['draft', 'recovery', 'sessions', 'revocations'],
+  ['room', 'api'],
   ['rooms'],
   ['conversation'],
   ['connection'],

@@ -192,6 +192,43 @@ t.test('tokens', async (t) => {
     t.ok(Date.now() >= tab.frames[0]?.expiresAt, 'not before its time')
   })
 
+  t.test('A4 a revoked token, or all of a user’s, ends its connections at once and for good', async (t) => {
+    const own = await startServer(t)
+    const service = await tokenFor('backend', { claims: { scope: 'service' } })
+    const revoke = (path: string, token = service) =>
+      fetch(`http://127.0.0.1:${own.port}/v1/${path}`, {
+        method: 'DELETE',
+        headers: { authorization: `Bearer ${token}` },
+      })
+    const [one, two] = [
+      await tokenFor('ann', { claims: { jti: 'a/1' } }),
+      await tokenFor('ann', { claims: { jti: 'a2' } }),
+    ]
+    const [first, second] = [await Tab.open(own, 'ann', { token: one }), await Tab.open(own, 'ann', { token: two })]
+
+    t.equal((await revoke('tokens/a2', await tokenFor('eve'))).status, 403, 'not without the scope')
+    t.equal((await revoke('tokens/a2', 'a.b.c')).status, 401)
+    t.equal((await revoke('tokens/%ff')).status, 400)
+    t.equal((await revoke('nothing')).status, 404)
+    t.match(await (await revoke('tokens/a%2F1')).json(), { type: 'ok', connections: 1 })
+    t.match(await first.next('closing'), { code: 4010, reconnect: false })
+    t.same(await first.close(), { code: 4010, reason: 'revoked' })
+    t.equal((await second.ask({ type: 'status' })).state, 'open', 'the other token goes on')
+
+    t.match(await (await revoke('users/ann/connections')).json(), { connections: 1 })
+    t.equal((await second.close()).code, 4010)
+    const refused = { status: 401, code: 'unauthorized' }
+    for (const round of ['at once', 'after a restart']) {
+      t.same(await knock(own.port, one), refused, round)
+      t.same(await knock(own.port, two), refused, round)
+      t.same(await knock(own.port, handMade(HS256, { sub: 'ann', exp: now() + 60 })), refused, `${round}, without iat`)
+      t.same(await knock(own.port, await tokenFor('bob')), { status: 101 }, round)
+      await own.crashAndRestart()
+    }
+    const later = handMade(HS256, { sub: 'ann', iat: now() + 1, exp: now() + 60 })
+    t.same(await knock(own.port, later), { status: 101 }, 'a token that was issued afterwards')
+  })
+
   t.test('no token is in the log', async (t) => {
     t.notMatch(server.stderr, /eyJ[\w-]+\.[\w-]+\./)
   })

@@ -1,0 +1,562 @@
+/** The log: one contract that every engine keeps, and what only a disk and a crash can break. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import {
+  type Batch,
+  type CommitResult,
+  DamagedLog,
+  decodeLine,
+  decodeSegment,
+  encodeLine,
+  encodeSegment,
+  type Log,
+  type LogRecord,
+  type LogSnapshot,
+  withoutHole,
+} from '../src/log.ts'
+import { openLmdbLog } from '../src/log-lmdb.ts'
+import { MemoryLog } from '../src/log-memory.ts'
+import { ROOT } from './fixtures/server.ts'
+
+const ALL = { after: 0, limit: 1_000_000 }
+
+function record(seq: number, text = `number ${seq}`): LogRecord {
+  return {
+    seq,
+    event: { type: 'message.post', text },
+    from: 'ann',
+    time: 1_767_222_000_000 + seq,
+    ops: [{ op: 'add', path: '/context/messages/-', value: { id: seq, text } }],
+  }
+}
+
+/** The records `first` to `last`. */
+function records(first: number, last: number, text?: string): LogRecord[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => record(first + i, text))
+}
+
+/** One topic's part of a commit: the records behind `after`, up to `last`. */
+function batch(topic: string, after: number, last: number, text?: string): Batch {
+  return { topic, after, lines: records(after + 1, last, text).map(encodeLine) }
+}
+
+async function seqs(log: Log, topic: string, range = ALL): Promise<number[]> {
+  return (await log.read(topic, range)).map(({ seq }) => seq)
+}
+
+const counted = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
+
+function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-log-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A log that is closed, before its folder goes, when the test ends. */
+function openIn(t: Test, folder: string): Log {
+  const log = openLmdbLog(folder)
+  t.teardown(() => log.close())
+  return log
+}
+
+contract('in memory', () => new MemoryLog())
+contract('on disk', (t) => openIn(t, temporaryFolder(t)))
+
+function contract(engine: string, open: (t: Test) => Log): void {
+  t.test(`LOG-1 ${engine}: a commit gives each topic its last place`, async (t) => {
+    const log = open(t)
+    t.strictSame(await log.commit([batch('chat/a', 0, 3), batch('chat/b', 0, 1)]), [{ last: 3 }, { last: 1 }])
+    t.strictSame(await log.commit([batch('chat/b', 1, 2)]), [{ last: 2 }])
+    t.equal(await log.last('chat/a'), 3)
+    t.equal(await log.last('chat/b'), 2)
+  })
+
+  t.test(`LOG-2 ${engine}: what was committed is read in order, whole`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 2)])
+    await log.commit([batch('chat/a', 2, 3)])
+    await log.commit([batch('chat/a', 3, 7)])
+    t.strictSame(await log.read('chat/a', ALL), records(1, 7))
+  })
+
+  t.test(`LOG-3 ${engine}: every range is read exactly, whatever commits it spans`, async (t) => {
+    const log = open(t)
+    const ends = [1, 4, 5, 11, 12]
+    const wrong: string[] = []
+    let after = 0
+    for (const end of ends) {
+      await log.commit([batch('chat/a', after, end), batch('chat/b', after, end)])
+      after = end
+    }
+    for (let from = 0; from <= 13; from++) {
+      for (const limit of [1, 2, 3, 6, 7, 12, 100]) {
+        const found = await seqs(log, 'chat/a', { after: from, limit })
+        const wanted = counted(from + 1, Math.min(12, from + limit))
+        if (`${found}` !== `${wanted}`) wrong.push(`${limit} after ${from}: ${found}`)
+      }
+    }
+    t.strictSame(wrong, [])
+  })
+
+  t.test(`LOG-4 ${engine}: seqs and topics keep their order when they outgrow a byte`, async (t) => {
+    const log = open(t)
+    const topics = Array.from({ length: 300 }, (_, i) => `counter/${i}`)
+    await log.commit(topics.map((topic) => batch(topic, 0, 2, topic)))
+    for (let after = 0; after < 700; after += 70) await log.commit([batch('chat/long', after, after + 70)])
+    t.strictSame(await seqs(log, 'chat/long'), counted(1, 700))
+    t.strictSame(await seqs(log, 'chat/long', { after: 254, limit: 4 }), [255, 256, 257, 258])
+    const texts: unknown[] = []
+    for (const topic of topics) texts.push((await log.read(topic, ALL)).map(({ event }) => event.text))
+    t.strictSame(
+      texts,
+      topics.map((topic) => [topic, topic]),
+    )
+  })
+
+  t.test(`LOG-5 ${engine}: a topic nobody wrote to is empty`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 1)])
+    t.equal(await log.last('chat/unborn'), 0)
+    t.strictSame(await log.read('chat/unborn', ALL), [])
+    t.equal(await log.getSnapshot('chat/unborn'), undefined)
+    t.equal(await log.getSnapshot('chat/a'), undefined)
+  })
+
+  t.test(`LOG-6 ${engine}: a commit behind the wrong place is a conflict, and writes nothing`, async (t) => {
+    const log = open(t)
+    await log.commit([{ ...batch('chat/a', 0, 3), snapshot: { seq: 3, state: 'first' } }])
+    for (const after of [0, 2, 4, 99]) {
+      const late = { ...batch('chat/a', after, after + 2, 'late'), snapshot: { seq: after + 2, state: 'late' } }
+      t.strictSame(await log.commit([late]), [{ conflict: { actual: 3 } }], `after ${after}`)
+    }
+    t.strictSame(await log.read('chat/a', ALL), records(1, 3))
+    t.strictSame(await log.getSnapshot('chat/a'), { seq: 3, state: 'first' })
+    t.strictSame(await log.commit([batch('chat/a', 3, 4)]), [{ last: 4 }], 'and the right place is still free')
+  })
+
+  t.test(`LOG-7 ${engine}: a conflict on an unborn topic leaves it unborn`, async (t) => {
+    const log = open(t)
+    t.strictSame(await log.commit([batch('chat/a', 5, 6)]), [{ conflict: { actual: 0 } }])
+    t.equal(await log.last('chat/a'), 0)
+    t.strictSame(await log.read('chat/a', ALL), [])
+    t.strictSame(await log.commit([batch('chat/a', 0, 1)]), [{ last: 1 }])
+  })
+
+  t.test(`LOG-8 ${engine}: the other topics of a commit with a conflict go through`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/b', 0, 2)])
+    const results = await log.commit([batch('chat/a', 0, 1), batch('chat/b', 0, 1, 'late'), batch('chat/c', 0, 4)])
+    t.strictSame(results, [{ last: 1 }, { conflict: { actual: 2 } }, { last: 4 }])
+    t.strictSame(await log.read('chat/a', ALL), records(1, 1))
+    t.strictSame(await log.read('chat/b', ALL), records(1, 2))
+    t.strictSame(await log.read('chat/c', ALL), records(1, 4))
+  })
+
+  t.test(`LOG-9 ${engine}: of two commits for the same place at the same time one wins`, async (t) => {
+    const log = open(t)
+    const rivals = ['ann', 'bob', 'cy', 'dee']
+    const results = (await Promise.all(rivals.map((who) => log.commit([batch('chat/a', 0, 2, who)])))).flat()
+    const winner = results.findIndex((result) => 'last' in result)
+    t.strictSame(results[winner], { last: 2 })
+    for (const [i, result] of results.entries()) if (i !== winner) t.strictSame(result, { conflict: { actual: 2 } })
+    t.strictSame(await log.read('chat/a', ALL), records(1, 2, rivals[winner]))
+  })
+
+  t.test(`LOG-10 ${engine}: a commit may go on where one that is still under way will end`, async (t) => {
+    const log = open(t)
+    const commits = Array.from({ length: 20 }, (_, i) => log.commit([batch('chat/a', 2 * i, 2 * i + 2)]))
+    const results = (await Promise.all(commits)).flat()
+    t.strictSame(
+      results,
+      Array.from({ length: 20 }, (_, i) => ({ last: 2 * i + 2 })),
+    )
+    t.strictSame(await log.read('chat/a', ALL), records(1, 40))
+  })
+
+  t.test(`LOG-11 ${engine}: a topic may come twice in one commit, in order`, async (t) => {
+    const log = open(t)
+    const results = await log.commit([batch('chat/a', 0, 1), batch('chat/a', 1, 3), batch('chat/a', 1, 2, 'late')])
+    t.strictSame(results, [{ last: 1 }, { last: 3 }, { conflict: { actual: 3 } }])
+    t.strictSame(await log.read('chat/a', ALL), records(1, 3))
+  })
+
+  t.test(`LOG-12 ${engine}: the newest snapshot replaces the one before it`, async (t) => {
+    const log = open(t)
+    const first: LogSnapshot = { seq: 2, state: { text: 'premier état\nà deux lignes', keys: [['ann', 'k', 1, 2]] } }
+    await log.commit([{ ...batch('chat/a', 0, 2), snapshot: first }, batch('chat/b', 0, 2)])
+    t.strictSame(await log.getSnapshot('chat/a'), first)
+    t.equal(await log.getSnapshot('chat/b'), undefined)
+    await log.commit([batch('chat/a', 2, 3)])
+    t.strictSame(await log.getSnapshot('chat/a'), first, 'a commit without one leaves it')
+    await log.commit([{ ...batch('chat/a', 3, 5), snapshot: { seq: 5, state: null } }])
+    t.strictSame(await log.getSnapshot('chat/a'), { seq: 5, state: null })
+    t.strictSame(await seqs(log, 'chat/a'), [1, 2, 3, 4, 5], 'the records are still all there')
+  })
+
+  t.test(`LOG-13 ${engine}: a snapshot can come without records`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 2)])
+    t.strictSame(await log.commit([{ topic: 'chat/a', after: 2, lines: [], snapshot: { seq: 2, state: [2] } }]), [
+      { last: 2 },
+    ])
+    t.strictSame(await log.getSnapshot('chat/a'), { seq: 2, state: [2] })
+    t.strictSame(await seqs(log, 'chat/a'), [1, 2])
+  })
+
+  t.test(`LOG-14 ${engine}: records come back as they were, whatever they hold`, async (t) => {
+    const log = open(t)
+    const odd: LogRecord[] = [
+      { ...record(1, 'Žluťoučký kůň — naïve, 日本語, العربية'), from: null },
+      { ...record(2, 'emoji 👩‍👩‍👧‍👦 🏳️‍🌈 and a lone half \ud83d'), key: 'clé "é"\n' },
+      { ...record(3, 'line\nfeeds\r\nand\u2028separators\u0000and nothing') },
+      { ...record(4, '00000000 {"seq":9}\n00000000 {}') },
+      {
+        ...record(5),
+        event: {
+          type: 'numbers',
+          floats: [0.1 + 0.2, 1e21, 5e-324, -1.5, Number.MAX_SAFE_INTEGER, 123456789.123456],
+          nested: { a: [{ b: [[], {}, [null, true, '']] }], '': { '~/': 1 } },
+        },
+        ops: [
+          { op: 'replace', path: '', value: null },
+          { op: 'remove', path: '/a~1b' },
+        ],
+      },
+    ]
+    await log.commit([{ topic: 'chat/odd', after: 0, lines: odd.map(encodeLine) }])
+    t.strictSame(await log.read('chat/odd', ALL), odd)
+  })
+
+  t.test(`LOG-15 ${engine}: what is read is a copy that nobody shares`, async (t) => {
+    const log = open(t)
+    const given = records(1, 2)
+    await log.commit([
+      { topic: 'chat/a', after: 0, lines: given.map(encodeLine), snapshot: { seq: 2, state: { list: [1] } } },
+    ])
+    for (const { event } of [...given, ...(await log.read('chat/a', ALL))]) Object.assign(event, { text: 'tampered' })
+    const held = (await log.getSnapshot('chat/a'))?.state as { list: number[] }
+    held.list.push(2)
+    t.strictSame(await log.read('chat/a', ALL), records(1, 2))
+    t.strictSame(await log.getSnapshot('chat/a'), { seq: 2, state: { list: [1] } })
+  })
+
+  t.test(`LOG-16 ${engine}: topics with similar names do not mix`, async (t) => {
+    const log = open(t)
+    const names = [
+      ...['chat/a', 'chat/A', 'chat/aa', 'chat/a.', 'chat/a:', 'chat/a-', 'chat', 'chat/', 'chat/a/b', 'hat/a'],
+      ...['counter/1', 'counter/01', 'counter/10', 'counter/1.0', 'inbox/ann', 'inbox/ann@x', '1', '01'],
+      ...['chat/é', 'chat/e\u0301', `chat/${'k'.repeat(128)}`, `chat/${'k'.repeat(127)}`],
+    ]
+    await log.commit(
+      names.map((name, i) => ({ ...batch(name, 0, i + 1, name), snapshot: { seq: i + 1, state: name } })),
+    )
+    for (const [i, name] of names.entries()) {
+      t.equal(await log.last(name), i + 1)
+      t.strictSame(await log.read(name, ALL), records(1, i + 1, name))
+      t.strictSame(await log.getSnapshot(name), { seq: i + 1, state: name })
+    }
+  })
+
+  t.test(`LOG-17 ${engine}: the epoch of a topic stays what it is`, async (t) => {
+    const log = open(t)
+    const before = await log.epoch('chat/a')
+    t.match(before, /^\S+$/)
+    await log.commit([batch('chat/a', 0, 3)])
+    t.equal(await log.epoch('chat/a'), before)
+  })
+
+  t.test(`LOG-18 ${engine}: those who ask for the epoch of a new log at the same time are told the same`, async (t) => {
+    const log = open(t)
+    const told = await Promise.all(Array.from({ length: 5 }, () => log.epoch('chat/a')))
+    t.strictSame([...new Set(told)], [await log.epoch('chat/a')])
+  })
+
+  t.test(`LOG-20 ${engine}: any commits, read back in any ranges, are what a plain list would hold`, async (t) => {
+    const log = open(t)
+    let run = 0
+    const part = fc.record({
+      topic: fc.constantFrom('a', 'b', 'a/b'),
+      skew: fc.oneof(
+        { weight: 4, arbitrary: fc.constant(0) },
+        { weight: 1, arbitrary: fc.integer({ min: -2, max: 2 }) },
+      ),
+      count: fc.integer({ min: 1, max: 4 }),
+      text: fc.string({ unit: 'binary', maxLength: 8 }),
+      withSnapshot: fc.boolean(),
+    })
+    const range = fc.record({ after: fc.nat(20), limit: fc.integer({ min: 1, max: 20 }) })
+    const property = fc.asyncProperty(
+      fc.array(fc.array(part, { maxLength: 4 }), { maxLength: 6 }),
+      range,
+      async (commits, range) => {
+        const prefix = `run${run++}/`
+        const lists = new Map<string, { records: LogRecord[]; snapshot?: LogSnapshot }>()
+        for (const parts of commits) {
+          const batches: Batch[] = []
+          const wanted: CommitResult[] = []
+          for (const { topic, skew, count, text, withSnapshot } of parts) {
+            const list = lists.get(topic) ?? { records: [] }
+            lists.set(topic, list)
+            const actual = list.records.length
+            const after = Math.max(0, actual + skew)
+            const snapshot = { seq: after + count, state: text }
+            batches.push({ ...batch(prefix + topic, after, after + count, text), ...(withSnapshot && { snapshot }) })
+            wanted.push(after === actual ? { last: after + count } : { conflict: { actual } })
+            if (after !== actual) continue
+            list.records.push(...records(after + 1, after + count, text))
+            if (withSnapshot) list.snapshot = snapshot
+          }
+          assert.deepEqual(await log.commit(batches), wanted)
+        }
+        for (const [topic, list] of lists) {
+          const wanted = list.records.slice(range.after, range.after + range.limit)
+          assert.deepEqual(await log.read(prefix + topic, range), wanted)
+          assert.equal(await log.last(prefix + topic), list.records.length)
+          assert.deepEqual(await log.getSnapshot(prefix + topic), list.snapshot)
+        }
+      },
+    )
+    const result = await fc.check(property, { numRuns: 100 })
+    t.equal(fc.defaultReportMessage(result), undefined)
+  })
+}
+
+t.test('LOG-21 a log that is opened again has everything', async (t) => {
+  const folder = temporaryFolder(t)
+  const first = openLmdbLog(folder)
+  await first.commit([batch('chat/a', 0, 3), { ...batch('chat/b', 0, 2), snapshot: { seq: 2, state: { count: 2 } } }])
+  await first.commit([batch('chat/a', 3, 300)])
+  const epoch = await first.epoch('chat/a')
+  await first.close()
+
+  const again = openIn(t, folder)
+  t.equal(await again.last('chat/a'), 300)
+  t.equal(await again.last('chat/b'), 2)
+  t.strictSame(await again.read('chat/a', ALL), records(1, 300))
+  t.strictSame(await again.getSnapshot('chat/b'), { seq: 2, state: { count: 2 } })
+  t.equal(await again.getSnapshot('chat/a'), undefined)
+  t.equal(await again.epoch('chat/a'), epoch)
+})
+
+t.test('LOG-22 a log that is opened again goes on where it stopped, with every topic its own', async (t) => {
+  const folder = temporaryFolder(t)
+  const topics = Array.from({ length: 12 }, (_, i) => `counter/${i}`)
+  for (const [i, topic] of topics.entries()) {
+    const log = openLmdbLog(folder)
+    t.strictSame(await log.commit([batch(topic, 0, i + 1, topic)]), [{ last: i + 1 }])
+    await log.close()
+  }
+  const log = openIn(t, folder)
+  for (const [i, topic] of topics.entries()) {
+    t.strictSame(await log.commit([batch(topic, i, i + 1)]), [{ conflict: { actual: i + 1 } }])
+    t.strictSame(await log.commit([batch(topic, i + 1, i + 3, topic)]), [{ last: i + 3 }])
+    t.strictSame(await log.read(topic, ALL), records(1, i + 3, topic))
+  }
+})
+
+t.test('LOG-23 a new folder is another life of the log', async (t) => {
+  const here = openIn(t, join(temporaryFolder(t), 'made', 'on', 'the', 'way'))
+  const there = openIn(t, temporaryFolder(t))
+  t.not(await here.epoch('chat/a'), await there.epoch('chat/a'))
+})
+
+t.test('L2 what was acknowledged before kill -9 is there, once, at its seq', async (t) => {
+  const folder = temporaryFolder(t)
+  for (const acks of [1, 12, 150, 31, 400]) {
+    const acked = await writeUntilKilled(folder, acks)
+    const log = openLmdbLog(folder)
+    for (const [topic, seq] of acked) {
+      const last = await log.last(topic)
+      t.ok(last >= seq, `${topic} was acknowledged up to ${seq}, the log has ${last}`)
+      t.equal(last % 3, 0, 'no commit is there by half')
+      const wanted = counted(1, last).map((seq) => ({ seq, text: `${topic} at ${seq}` }))
+      const found = (await log.read(topic, ALL)).map(({ seq, event }) => ({ seq, text: event.text }))
+      t.strictSame(found, wanted)
+      t.strictSame(await log.getSnapshot(topic), { seq: last, state: { topic } })
+    }
+    await log.close()
+  }
+})
+
+/** Lets another process commit until it has acknowledged `acks` commits, and kills it. @returns the last seq of each topic. */
+async function writeUntilKilled(folder: string, acks: number): Promise<Map<string, number>> {
+  const script = join(ROOT, 'test/fixtures/log-writer.ts')
+  const child = spawn(process.execPath, ['--import', 'tsx', script, folder], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (chunk) => {
+    said += chunk
+    if (said.split('\n').length > acks) child.kill('SIGKILL')
+  })
+  const [, signal] = await once(child, 'close')
+  assert.equal(signal, 'SIGKILL', 'the writer ended of itself')
+  const lines = said.slice(0, said.lastIndexOf('\n')).split('\n')
+  return new Map(lines.map((line) => [line.split(' ')[0] as string, Number(line.split(' ')[1])]))
+}
+
+t.test('LOG-24 a bit that flipped in the file is refused, not returned', async (t) => {
+  for (const needle of ['the text of a record', 'the state of a snapshot']) {
+    const folder = temporaryFolder(t)
+    const first = openLmdbLog(folder)
+    const snapshot = { seq: 3, state: 'the state of a snapshot' }
+    await first.commit([{ ...batch('chat/a', 0, 3, 'the text of a record'), snapshot }, batch('chat/b', 0, 3)])
+    await first.close()
+    flip(join(folder, 'log.mdb'), needle)
+
+    const log = openIn(t, folder)
+    const damaged: Promise<unknown> = needle === snapshot.state ? log.getSnapshot('chat/a') : log.read('chat/a', ALL)
+    await t.rejects(damaged, DamagedLog)
+    t.strictSame(await log.read('chat/b', ALL), records(1, 3), 'the other topic is well')
+  }
+})
+
+/** Changes one bit behind the first letter of `needle`, wherever the file holds it. */
+function flip(file: string, needle: string): void {
+  const bytes = readFileSync(file)
+  let found = 0
+  for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
+    bytes[at + 1] = (bytes[at + 1] ?? 0) ^ 1
+    found++
+  }
+  assert(found > 0, `${file} does not hold ${needle}`)
+  writeFileSync(file, bytes)
+}
+
+/** What `read` makes of something damaged: an error's name, or what it took for good. */
+function outcome(read: () => unknown): unknown {
+  try {
+    return read()
+  } catch (error) {
+    return (error as Error).name
+  }
+}
+
+/** Records whose lines begin, between them, with every kind of digit that a checksum can have. */
+const written = counted(1, 40).map((seq) => record(seq, `příliš 👩‍👧 "${seq}"`))
+
+t.test('LOG-25 a line gives back what it was made of', async (t) => {
+  for (const value of [...written, null, 0.1, 'a\nb', [], { a: { b: ['\u2028'] } }]) {
+    const line = encodeLine(value)
+    t.match(line, /^[0-9a-f]{8} /)
+    t.notMatch(line, /\n/)
+    t.strictSame(decodeLine(line), value)
+  }
+})
+
+/** The digits of a line's checksum. */
+const CHECKSUM = 8
+
+t.test('LOG-26 every change of a single character of a line is caught', async (t) => {
+  const taken: string[] = []
+  for (const [i, line] of written.map(encodeLine).entries()) {
+    for (const [at, unit] of line
+      .slice(0, i < 4 ? line.length : CHECKSUM)
+      .split('')
+      .entries()) {
+      const code = unit.charCodeAt(0)
+      const others = [
+        ' ',
+        '0',
+        'x',
+        '-',
+        '+',
+        '\n',
+        'é',
+        String.fromCharCode(code ^ 1),
+        String.fromCharCode(code ^ 0x20),
+      ]
+      for (const other of others.filter((other) => other !== unit)) {
+        const damaged = line.slice(0, at) + other + line.slice(at + 1)
+        if (outcome(() => decodeLine(damaged)) !== 'DamagedLog') taken.push(`${damaged.slice(0, 20)}...`)
+      }
+    }
+  }
+  t.strictSame(taken, [])
+})
+
+t.test('LOG-27 a line that lost, gained or swapped a character is caught', async (t) => {
+  const line = encodeLine(record(1))
+  const taken: string[] = []
+  for (let at = 0; at < line.length; at++) {
+    const damages = {
+      'cut off': line.slice(0, at),
+      lost: line.slice(0, at) + line.slice(at + 1),
+      doubled: line.slice(0, at) + line[at] + line.slice(at),
+      swapped: line.slice(0, at) + (line[at + 1] ?? '!') + line[at] + line.slice(at + 2),
+    }
+    for (const [damage, damaged] of Object.entries(damages)) {
+      if (damaged !== line && outcome(() => decodeLine(damaged)) !== 'DamagedLog') taken.push(`${damage} at ${at}`)
+    }
+  }
+  t.strictSame(taken, [])
+  t.equal(
+    outcome(() => decodeLine(`${line} `)),
+    'DamagedLog',
+  )
+})
+
+t.test('LOG-28 no flipped bit of a segment gives anything but the records that were written', async (t) => {
+  const intact = written.slice(0, 3)
+  const segment = encodeSegment(intact.map(encodeLine))
+  const taken: string[] = []
+  t.strictSame(decodeSegment(segment, 0), intact)
+  for (let bit = 0; bit < segment.length * 8; bit++) {
+    const damaged = Buffer.from(segment)
+    damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    const read = outcome(() => decodeSegment(damaged, 0))
+    if (read !== 'DamagedLog' && !isDeepStrictEqual(read, intact)) taken.push(`bit ${bit & 7} of byte ${bit >> 3}`)
+  }
+  t.strictSame(taken, [])
+})
+
+t.test('LOG-29 a segment gives the records above a place, from wherever its bytes lie', async (t) => {
+  const segment = encodeSegment(written.map(encodeLine))
+  for (const after of [0, 1, 20, 39, 40, 99]) t.strictSame(decodeSegment(segment, after), written.slice(after))
+  const within = Buffer.concat([Buffer.from('something else '), segment, Buffer.from(' and more')])
+  t.strictSame(decodeSegment(within.subarray(15, 15 + segment.length), 0), written)
+  t.strictSame(decodeSegment(Uint8Array.from(segment), 39), written.slice(39))
+})
+
+t.test('LOG-30 a segment that is empty, cut off or torn is caught', async (t) => {
+  const segment = encodeSegment(written.map(encodeLine).slice(0, 3))
+  const taken: number[] = []
+  const ends = [...segment.toString('latin1').matchAll(/\n/g)].map(({ index }) => index)
+  t.equal(ends.length, 2)
+  for (let length = 0; length < segment.length; length++) {
+    if (ends.includes(length)) continue
+    if (outcome(() => decodeSegment(segment.subarray(0, length), 0)) !== 'DamagedLog') taken.push(length)
+  }
+  t.strictSame(taken, [], 'so many bytes of it')
+  const zeros = Buffer.from(segment).fill(0, 100)
+  t.equal(
+    outcome(() => decodeSegment(zeros, 0)),
+    'DamagedLog',
+  )
+})
+
+t.test('LOG-31 a hole in the seqs is caught, and so is a record that comes twice or too early', async (t) => {
+  const [one, two, three] = records(1, 3) as [LogRecord, LogRecord, LogRecord]
+  t.strictSame(withoutHole([], 7), [])
+  t.strictSame(withoutHole([one, two, three], 0), [one, two, three])
+  t.strictSame(withoutHole([two, three], 1), [two, three])
+  for (const [found, after] of [
+    [[one, three], 0],
+    [[two, three], 0],
+    [[one, one, two], 0],
+    [[one, three, two], 0],
+    [[one, two], 1],
+    [[three], 1],
+  ] as const) {
+    t.throws(() => withoutHole([...found], after), DamagedLog, `${found.map(({ seq }) => seq)} after ${after}`)
+  }
+  t.throws(() => withoutHole([one, three], 0), { message: 'record 2 is missing, 3 is there' })
+})

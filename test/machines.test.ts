@@ -1,0 +1,106 @@
+/** Machines that throw, machines that are not open to everybody, and machine files with mistakes. */
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { loadMachineFiles } from '../src/machine-file.ts'
+import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
+import { Tab } from './fixtures/tab.ts'
+
+const env = { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/machines') }
+
+t.test('machines', async (t) => {
+  const server = await startServer(t, { env })
+  const send = (room: string, type: string) => ({ type: 'send', room, event: { type } })
+
+  t.test('ERR-11 L5 a throw in a guard or an assign is event_failed, and the room serves the next event', async (t) => {
+    const [tab, other] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+    await tab.join('faulty/a')
+    for (const type of ['fail.assign', 'fail.guard']) {
+      const failed = await tab.ask(send('faulty/a', type))
+      t.match(failed, { type: 'error', code: 'event_failed', retry: false }, type)
+      t.notMatch(failed.message, /secret/)
+    }
+    t.match(await tab.ask(send('faulty/a', 'guard.no')), { code: 'not_accepted', value: {}, can: Array })
+    t.match(await tab.ask(send('faulty/a', 'count')), { type: 'ok', seq: 2 })
+    t.match(await other.ask(send('faulty/b', 'count')), { type: 'ok' }, 'other rooms never notice')
+    t.match(await tab.ask({ type: 'get', room: 'faulty/a' }), { seq: 2, state: { context: { count: 1 } } })
+  })
+
+  t.test(
+    'ERR-11 L5 a throw in a function action leaves the record and its ok, and is logged with room and seq',
+    async (t) => {
+      const tab = await Tab.open(server, 'ann')
+      t.match(await tab.ask(send('faulty/action', 'fail.action')), { type: 'ok', seq: 2 })
+      t.match(await tab.ask({ type: 'get', room: 'faulty/action' }), { seq: 2, state: { context: { count: 1 } } })
+      const line = server.stderr.split('\n').find((line) => line.includes('an action threw')) as string
+      t.match(JSON.parse(line), { room: 'faulty/action', seq: 2, err: { message: /an action/ } })
+    },
+  )
+
+  t.test('L5 a state that is no JSON is its own event’s fault, and no other room’s', async (t) => {
+    const [tab, other] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+    for (const type of ['make.bigint', 'make.loop']) {
+      const [failed, ok] = await Promise.all([tab.ask(send('faulty/json', type)), other.ask(send('faulty/c', 'count'))])
+      t.match(failed, { code: 'event_failed' }, type)
+      t.match(ok, { type: 'ok' })
+    }
+    t.match(await tab.ask(send('faulty/json', 'make.prototype')), { type: 'ok' })
+    t.match(await tab.ask(send('faulty/json', 'change.prototype')), { code: 'event_failed' })
+    await server.crashAndRestart()
+    const back = await Tab.open(server, 'ann')
+    t.match(await back.ask(send('faulty/json', 'count')), { type: 'ok', seq: 3 }, 'the room can be read again')
+  })
+
+  t.test('S5 R4 access.join guards join, send and get; only true lets somebody in', async (t) => {
+    const member = await Tab.open(server, 'ann', {
+      token: await tokenFor('ann', { claims: { scope: 'member other' } }),
+    })
+    const stranger = await Tab.open(server, 'eve')
+    const frames = [{ type: 'join', room: 'members/a' }, { type: 'get', room: 'members/a' }, send('members/a', 'say')]
+    for (const frame of frames) {
+      t.match(
+        await stranger.ask(frame),
+        { type: 'error', code: 'forbidden', retry: false },
+        `a stranger: ${frame.type}`,
+      )
+      t.match(await member.ask(frame), { type: /ok|snapshot/ }, `a member: ${frame.type}`)
+    }
+    for (const key of ['broken', 'later', 'unsure']) {
+      t.match(await member.ask({ type: 'join', room: `members/${key}` }), { code: 'forbidden' }, key)
+    }
+    t.match(await member.ask(send('members/a', 'shout')), { code: 'forbidden' }, 'access.send')
+    const loud = await Tab.open(server, 'bob', { token: await tokenFor('bob', { claims: { scope: 'member loud' } }) })
+    t.match(await loud.ask(send('members/a', 'shout')), { type: 'ok' })
+  })
+})
+
+t.test('a mistake in a machine file is told at start, with the file and what to do', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const files = {
+    'no-machine.ts': 'export const x = 1',
+    'Upper.ts': 'export default 1',
+    'broken.js': 'export default {',
+    'secret.js': `import { createMachine } from 'xstate'; export default createMachine({}); export const view = () => null`,
+    'timed.js': `import { createMachine } from 'xstate'
+      export default createMachine({ initial: 'a', states: { a: { after: { 10: 'b' } }, b: {} } })`,
+    'invoking.js': `import { createMachine, fromPromise } from 'xstate'
+      export default createMachine({ initial: 'a', states: { a: { invoke: { src: fromPromise(async () => 1) } } } })`,
+    'fine.js': `import { createMachine } from 'xstate'; export default createMachine({})`,
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  const error = (await loadMachineFiles(folder).catch((error: unknown) => error)) as Error
+  const lines = error.message.split('\n')
+  t.match(lines, [
+    /^Upper\.ts: .*lower case/,
+    /^broken\.js: ./,
+    /^invoking\.js: .*invoke/,
+    /^no-machine\.ts: .*default export.*createMachine/,
+    /^secret\.js: .*view/,
+    /^timed\.js: .*after/,
+  ])
+  t.equal(lines.length, 6, 'one line each, and none for the file that is fine')
+})
