@@ -278,6 +278,18 @@ function contract(engine: string, open: (t: Test) => Log): void {
     t.strictSame([...new Set(told)], [await log.epoch('chat/a')])
   })
 
+  t.test(`LOG-19 ${engine}: a commit that is rejected leaves a log that agrees with itself`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 2), batch('chat/b', 0, 2)])
+    const unwritable = { ...batch('chat/b', 2, 3), snapshot: { seq: 3, state: { big: 3n } } }
+    await t.rejects(log.commit([batch('chat/a', 2, 4), unwritable, batch('chat/c', 0, 1)]), TypeError)
+    for (const topic of ['chat/a', 'chat/b', 'chat/c']) {
+      const after = await log.last(topic)
+      t.strictSame(await log.commit([batch(topic, after, after + 1)]), [{ last: after + 1 }])
+      t.strictSame(await seqs(log, topic), counted(1, after + 1), `${topic}, which said that it was at ${after}`)
+    }
+  })
+
   t.test(`LOG-20 ${engine}: any commits, read back in any ranges, are what a plain list would hold`, async (t) => {
     const log = open(t)
     let run = 0

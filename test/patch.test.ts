@@ -321,11 +321,15 @@ t.test('PATCH-14 whatever the keys of a state, the patch can be applied, or it i
   for (const name of names) {
     const born = JSON.parse(`{"votes":{"${name}":1}}`)
     const changed = JSON.parse(`{"votes":{"${name}":2}}`)
-    for (const [before, after] of [
+    const changes: [before: unknown, after: unknown][] = [
       [{ votes: {} }, born],
       [born, changed],
       [born, { votes: {} }],
-    ] as const) {
+      [{ votes: 0 }, born],
+      [{}, born],
+      [{ votes: [0] }, { votes: [born] }],
+    ]
+    for (const [before, after] of changes) {
       const ops = refusedOr(() => diff(before, after))
       if (typeof ops === 'string') continue
       const patched = refusedOr(() => JSON.stringify(applyPatch(before, onTheWire(ops as Operation[]))))
