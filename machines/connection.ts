@@ -30,10 +30,16 @@ export interface Refusal {
   readonly message: string
 }
 
+/** What brought a chart into a state: the event's type, and what it said of itself. */
+export interface Cause {
+  readonly event: string
+  readonly detail?: string
+}
+
 /** What the chart needs done. Nothing here may call back into the actor before it returns, but for `send`. */
 export interface Hands {
-  /** The chart has entered one of its five states. */
-  entered(state: ConnectionState): void
+  /** The chart has entered one of its five states; `cause` is what brought it there. */
+  entered(state: ConnectionState, cause: Cause): void
   /** Resolves with what the token proves, rejects with a Refusal. */
   verify(token: string): Promise<Proof>
   /** Answers 101 to the upgrade request. */
@@ -77,6 +83,12 @@ interface ConnectionContext extends ConnectionInput {
   readonly ending: Ending
 }
 
+/** An ending names its reason, a socket its close code. */
+function causeOf(event: { type: string }, ending: Ending): Cause {
+  if ('code' in event) return { event: event.type, detail: `${event.code}` }
+  return ending.reason === 'normal' ? { event: event.type } : { event: event.type, detail: ending.reason }
+}
+
 const proven = ({ event }: { event: { output: Proof } }) => ({ proof: event.output })
 const refused = ({ event }: { event: { error: unknown } }) => ({ refusal: event.error as Refusal })
 const verification = ({ context }: { context: ConnectionContext }) => ({
@@ -106,7 +118,9 @@ export default setup({
     untilExpiry: ({ context: { proof, now, clockTolerance } }) => Math.max(0, proof.expiresAt + clockTolerance - now()),
   },
   actions: {
-    entered: ({ context }, { state }: { state: ConnectionState }) => context.hands.entered(state),
+    entered: ({ context, event }, { state }: { state: ConnectionState }) => {
+      context.hands.entered(state, causeOf(event, context.ending))
+    },
     openSocket: ({ context }) => context.hands.openSocket(),
     take: assign({ token: ({ event }) => (event.type === 'auth' ? event.token : undefined) }),
     accept: assign((_, { proof }: { proof: Proof }) => ({ proof, token: undefined })),

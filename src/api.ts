@@ -1,5 +1,6 @@
 /**
- * The server API for back ends, under `/v1`: who holds a token with the scope `service` may end connections and tokens.
+ * The server API for back ends, under `/v1`: who holds a token with the scope `service` may end connections and tokens,
+ * and ask what became of a connection.
  *
  * Always true: nothing is done for a token that the WebSocket would refuse, or one without the scope; a refusal is an
  * `error` frame without an `id`.
@@ -7,6 +8,7 @@
 import type { Credential, Verify } from './auth.ts'
 import { type Failure, failure, httpStatus, isFailure } from './errors.ts'
 import { bearerOf, unauthorized } from './handshake.ts'
+import type { Story } from './journal.ts'
 import type { Revocation } from './revocations.ts'
 import type { HttpAnswer, HttpRequest } from './transport.ts'
 
@@ -15,6 +17,7 @@ export interface Service {
   readonly verify: Verify
   /** Resolves when the revocation is durable, with the number of connections that it ended. */
   revoke(revocation: Revocation, by: string): Promise<number>
+  storyOf(connection: string): Story | undefined
 }
 
 interface Route {
@@ -28,6 +31,16 @@ export function createApi(service: Service): (request: HttpRequest) => Promise<H
   const revoke = async (revocation: Revocation, by: string): Promise<HttpAnswer> =>
     json(200, { type: 'ok', connections: await service.revoke(revocation, by) })
   const routes: readonly Route[] = [
+    {
+      method: 'GET',
+      path: /^\/v1\/connections\/([^/]+)$/,
+      answer: async ([connection = '']) => {
+        const story = service.storyOf(connection)
+        return story
+          ? json(200, story)
+          : json(404, failure('unknown_type', `nothing is known of ${connection} any more`))
+      },
+    },
     {
       method: 'DELETE',
       path: /^\/v1\/users\/([^/]+)\/connections$/,

@@ -6,6 +6,7 @@
  */
 import { type Actor, createActor } from 'xstate'
 import connectionChart, {
+  type Cause,
   type ConnectionState,
   type Ending,
   type Hands,
@@ -14,30 +15,32 @@ import connectionChart, {
 } from '../machines/connection.ts'
 import type { Credential, Verify } from './auth.ts'
 import type { Config } from './config.ts'
-import { converse, type Party, welcome } from './conversation.ts'
-import { type CloseReason, closeCodes, comesBack, type Failure, failure, isFailure } from './errors.ts'
+import { converse, converseEarly, type Party, welcome } from './conversation.ts'
+import { type CloseReason, closeCodes, comesBack, type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
 import { unauthorized } from './handshake.ts'
 import { Heartbeat, type Pulse } from './heartbeat.ts'
+import type { Transition } from './journal.ts'
 import { SlidingCount } from './limits.ts'
+import type { Link } from './link.ts'
 import type { Logger } from './logger.ts'
-import { MAX_WAITING, Pending } from './pending.ts'
-import {
-  type ClientFrame,
-  type ClientFrameOf,
-  type CorrelationId,
-  decode,
-  encode,
-  type ServerFrame,
-} from './protocol.ts'
+import { Pending } from './pending.ts'
+import { type ClientFrame, type ClientFrameOf, type CorrelationId, encode, read, type ServerFrame } from './protocol.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
-import type { Delivery, Receiver, Socket, Upgrade } from './transport.ts'
+import type { Delivery, Receiver, Socket } from './transport.ts'
 import type { Wheel } from './wheel.ts'
 
 /** So many bad frames within so many milliseconds end the connection (rule E1). */
 const MAX_FAULTS = 20
 const FAULT_WINDOW = 10_000
+
+/** Who is told what happens to connections, and to nobody's cost while they do nothing. */
+export interface Observer {
+  transition(connection: string, user: string | null, transition: Transition): void
+  error(code: ErrorCode): void
+  heartbeat(what: 'ping' | 'pong' | 'lost'): void
+}
 
 /** What every connection is handed. */
 export interface ConnectionSurroundings {
@@ -47,6 +50,7 @@ export interface ConnectionSurroundings {
   readonly rooms: Rooms
   readonly wheel: Wheel
   readonly logger: Logger
+  readonly observer: Observer
   /** The connection is gone from everywhere. */
   onGone(connection: Connection): void
 }
@@ -55,46 +59,30 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   readonly id: string
   readonly rooms: Rooms
   readonly joined = new Map<string, Room>()
-  readonly counters = { received: 0, sent: 0, pings: 0, pongs: 0 }
   state: ConnectionState = 'connecting'
   session: Session | undefined
-  congested = false
   readonly #around: ConnectionSurroundings
   readonly #actor: Actor<typeof connectionChart>
-  readonly #upgrade: Upgrade
-  readonly #subprotocol: string | undefined
-  #socket: Socket | undefined
+  readonly #link: Link
+  #enteredAt = Date.now()
+  #isBegun = false
   #credential: Credential | undefined
   readonly #pending = new Pending()
   readonly #faults = new SlidingCount(MAX_FAULTS, FAULT_WINDOW)
   #heartbeat: Heartbeat | undefined
   #pingsAsJson = false
 
-  constructor(
-    id: string,
-    upgrade: Upgrade,
-    token: string | undefined,
-    subprotocol: string | undefined,
-    around: ConnectionSurroundings,
-  ) {
+  constructor(id: string, link: Link, token: string | undefined, around: ConnectionSurroundings) {
     this.id = id
-    this.#around = around
     this.rooms = around.rooms
-    this.#upgrade = upgrade
-    this.#subprotocol = subprotocol
-    const { config, wheel } = around
+    this.#around = around
+    this.#link = link
+    const { authTimeout, clockTolerance } = around.config
     this.#actor = createActor(connectionChart, {
-      clock: wheel,
-      input: {
-        hands: this,
-        token,
-        authTimeout: config.authTimeout,
-        clockTolerance: config.clockTolerance,
-        now: Date.now,
-      },
+      clock: around.wheel,
+      input: { hands: this, token, authTimeout, clockTolerance, now: Date.now },
     })
     this.#actor.subscribe({ error: (error) => this.#crashed(error) })
-    upgrade.onAborted(() => this.closed(1006, 'the request was aborted'))
   }
 
   start(): void {
@@ -105,6 +93,14 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   get credential(): Credential {
     if (!this.#credential) throw new Error(`${this.id} has no principal yet`)
     return this.#credential
+  }
+
+  get counters(): Link['counters'] {
+    return this.#link.counters
+  }
+
+  get congested(): boolean {
+    return this.#link.congested
   }
 
   get user(): string | null {
@@ -119,30 +115,32 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   // What the socket brings.
 
   opened(socket: Socket): void {
-    this.#socket = socket
+    this.#link.opened(socket)
   }
 
   frame(bytes: ArrayBuffer, isBinary: boolean): void {
     this.counters.received++
     this.#heartbeat?.heard()
-    const frame = this.#read(bytes, isBinary)
+    const frame = read(bytes, isBinary, this.#around.config.maxFrame)
     if (isFailure(frame)) this.fault(frame)
     else if (this.state === 'open') converse(this, frame as ClientFrame)
-    else if (this.state === 'connecting' || this.state === 'authenticated') this.#beforeOpen(frame as ClientFrame)
+    else if (this.state === 'connecting' || this.state === 'authenticated')
+      converseEarly(this, this.#pending, frame as ClientFrame)
   }
 
   ponged(): void {
     this.counters.pongs++
+    this.#around.observer.heartbeat('pong')
     this.#heartbeat?.heard()
   }
 
   drained(): void {
-    this.congested = false
+    this.#link.congested = false
     for (const room of this.joined.values()) room.drained(this)
   }
 
   closed(code: number, reason: string): void {
-    this.#socket = undefined
+    this.#link.closed()
     this.#actor.send({ type: 'socket.closed', code, reason })
   }
 
@@ -150,20 +148,18 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   /** Replies are always sent: a client that leaves so many unread that one does not fit is closed (rule S7). */
   reply(frame: ServerFrame, id?: CorrelationId): void {
+    if (frame.type === 'error') this.#around.observer.error(frame.code)
     const delivery = this.deliver(encode(frame, id))
     if (delivery === 'dropped' && this.state === 'open') this.close('too_slow', 'too many replies were left unread')
   }
 
   deliver(frame: string | Uint8Array): Delivery {
-    const delivery = this.#socket?.send(frame) ?? 'dropped'
-    if (delivery !== 'sent') this.congested = true
-    if (delivery !== 'dropped') this.counters.sent++
-    return delivery
+    return this.#link.send(frame)
   }
 
   /** Answers a bad frame; too many of them end the connection. */
   fault(fault: Failure): void {
-    this.deliver(encode(fault))
+    this.reply(fault)
     if (this.#faults.add(Date.now())) {
       this.close('bad_request', `${MAX_FAULTS} bad frames within ${FAULT_WINDOW / 1000} s`)
     }
@@ -172,12 +168,14 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   /** Asks the peer for a sign of life, in the way that it chose. */
   ping(): Delivery {
     this.counters.pings++
+    this.#around.observer.heartbeat('ping')
     if (this.#pingsAsJson) return this.deliver(encode({ type: 'ping', time: Date.now() }))
-    return this.#socket?.ping() ?? 'dropped'
+    return this.#link.ping()
   }
 
   /** The peer did not give one. */
   lost(): void {
+    this.#around.observer.heartbeat('lost')
     this.close('heartbeat_timeout', 'no sign of life')
   }
 
@@ -208,9 +206,15 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   // What the chart wants done.
 
-  entered(state: ConnectionState): void {
+  entered(state: ConnectionState, { event, detail }: Cause): void {
+    const time = Date.now()
+    const from = this.#isBegun ? this.state : null
+    const cause = detail !== undefined && { cause: detail }
+    const ms = time - this.#enteredAt
+    this.#around.observer.transition(this.id, this.user, { from, event, to: state, ...cause, ms, time })
     this.state = state
-    this.#around.logger.debug({ connection: this.id, user: this.user, state }, 'connection')
+    this.#isBegun = true
+    this.#enteredAt = time
   }
 
   async verify(token: string): Promise<Proof> {
@@ -223,7 +227,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   openSocket(): void {
-    if (!this.#socket && !this.#upgrade.open(this.#subprotocol, this)) this.closed(1006, 'the peer is gone')
+    if (!this.#link.open(this)) this.closed(1006, 'the peer is gone')
   }
 
   admit(proof: Proof): void {
@@ -250,7 +254,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   refuse(refusal: Refusal): void {
-    if (!this.#socket) return this.#upgrade.refuse(unauthorized(refusal as Failure))
+    if (!this.#link.isOpen) return this.#link.refuse(unauthorized(refusal as Failure))
     this.reply(refusal as Failure, this.#pending.answered()?.id)
     if (this.state === 'open') this.#nextAuth()
   }
@@ -268,8 +272,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
       reconnect: comesBack(code),
       ...(retryAfter !== undefined && { retryAfter }),
     })
-    if (this.#socket) this.#socket.end(code, reason)
-    else this.closed(code, reason)
+    if (!this.#link.end(code, reason)) this.closed(code, reason)
   }
 
   leave(): void {
@@ -285,34 +288,10 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     if (next) this.#actor.send({ type: 'auth', token: next.token })
   }
 
-  #read(bytes: ArrayBuffer, isBinary: boolean): ClientFrame | Failure {
-    const { maxFrame } = this.#around.config
-    if (bytes.byteLength > maxFrame) {
-      return failure('too_large', `a frame has at most ${maxFrame} bytes, this one has ${bytes.byteLength}`)
-    }
-    if (isBinary) return failure('unsupported_data', 'frames are text, this one is binary')
-    return decode(Buffer.from(bytes).toString())
-  }
-
-  /** `auth` and `ping` are all that is understood before the connection is open; behind an `auth`, everything waits. */
-  #beforeOpen(frame: ClientFrame): void {
-    if (this.#pending.isVerifying) {
-      if (this.#pending.addFrame(frame)) return
-      return this.reply(
-        failure('overloaded', `at most ${MAX_WAITING} frames may wait for a token to be verified`),
-        frame.id,
-      )
-    }
-    if (frame.type === 'auth') return this.authenticate(frame)
-    if (frame.type === 'ping') return converse(this, frame)
-    const details = { state: this.state, allowed: ['auth', 'ping'], ...(frame.id !== undefined && { id: frame.id }) }
-    this.fault(failure('not_in_state', `${frame.type} is not understood before auth`, details))
-  }
-
   /** The actor itself failed: its socket closes 1011, and its neighbours never know. */
   #crashed(error: unknown): void {
     this.#around.logger.error({ err: error, connection: this.id, user: this.user }, 'a connection actor crashed')
-    this.#socket?.end(closeCodes.internal_error, 'internal_error')
+    this.#link.end(closeCodes.internal_error, 'internal_error')
     this.leave()
   }
 }

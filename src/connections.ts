@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import type { Credential } from './auth.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { refuseHandshake, subprotocolOf, tokenOf } from './handshake.ts'
+import { Link } from './link.ts'
 import type { Upgrade } from './transport.ts'
 
 export class Connections {
@@ -28,7 +29,9 @@ export class Connections {
       return upgrade.refuse({ status: 503, headers: { 'Retry-After': '5' }, body: 'the server is full\n' })
     }
     const id = `c_${randomBytes(9).toString('base64url')}`
-    const connection = new Connection(id, upgrade, tokenOf(upgrade, config), subprotocolOf(upgrade), this.#around)
+    const link = new Link(upgrade, subprotocolOf(upgrade))
+    const connection = new Connection(id, link, tokenOf(upgrade, config), this.#around)
+    upgrade.onAborted(() => connection.closed(1006, 'the request was aborted'))
     this.#byId.set(id, connection)
     connection.start()
   }

@@ -6,7 +6,8 @@
  */
 import type { Credential } from './auth.ts'
 import type { Config } from './config.ts'
-import { type Failure, isFailure } from './errors.ts'
+import { type Failure, failure, isFailure } from './errors.ts'
+import { MAX_WAITING, type Pending } from './pending.ts'
 import type { ClientFrame, ClientFrameOf, ClientType, CorrelationId, ServerFrame, ServerFrames } from './protocol.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
@@ -32,6 +33,8 @@ export interface Party extends Subscriber {
   ponged(): void
   authenticate(frame: ClientFrameOf<'auth'>): void
   reply(frame: ServerFrame, id?: CorrelationId): void
+  /** Answers a bad frame, and counts it. */
+  fault(fault: Failure): void
 }
 
 type Answers = { readonly [T in ClientType]: (party: Party, frame: ClientFrameOf<T>) => void }
@@ -112,6 +115,21 @@ export function welcome(party: Party, config: Config): ServerFrames['welcome'] {
     expiresAt,
     time: Date.now(),
   }
+}
+
+/** Before a connection is open it understands `auth` and `ping`; behind an `auth`, everything waits (rule C3). */
+export function converseEarly(party: Party, pending: Pending, frame: ClientFrame): void {
+  if (pending.isVerifying) {
+    if (pending.addFrame(frame)) return
+    return party.reply(
+      failure('overloaded', `at most ${MAX_WAITING} frames may wait for a token to be verified`),
+      frame.id,
+    )
+  }
+  if (frame.type === 'auth') return party.authenticate(frame)
+  if (frame.type === 'ping') return converse(party, frame)
+  const details = { state: party.state, allowed: ['auth', 'ping'], ...(frame.id !== undefined && { id: frame.id }) }
+  party.fault(failure('not_in_state', `${frame.type} is not understood before auth`, details))
 }
 
 /** Answers one frame of an open connection. */

@@ -1,5 +1,5 @@
 /**
- * HTTP beside the WebSocket, on the same port: health, readiness, the playground.
+ * HTTP beside the WebSocket, on the same port: health, readiness, metrics, the playground.
  *
  * Always true: every answer has a status that says what happened; nothing here changes a room.
  */
@@ -13,6 +13,7 @@ export interface Site {
   readonly origins: readonly string[]
   readonly queryToken: boolean
   isReady(): boolean
+  metrics(): Promise<{ contentType: string; body: string }>
   /** Makes a token for anybody who asks; only in development, where only this machine can ask. */
   readonly issueToken: ((user: string) => Promise<string>) | undefined
 }
@@ -25,6 +26,10 @@ export function createSite(site: Site): Route {
     '/ws': (request) => refuseHandshake(request, site) ?? text(400, 'this upgrade was not understood'),
     '/health': () => json(200, { status: 'alive' }),
     '/ready': () => (site.isReady() ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' })),
+    '/metrics': async () => {
+      const { contentType, body } = await site.metrics()
+      return { status: 200, headers: { 'Content-Type': contentType }, body }
+    },
     '/dev/token': (request) => developmentToken(site, request),
     ...playground(),
   }

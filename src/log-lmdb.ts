@@ -15,7 +15,6 @@ import {
   type CommitResult,
   decodeLine,
   decodeSegment,
-  encodeLine,
   encodeSegment,
   type Log,
   type LogRecord,
@@ -68,7 +67,7 @@ class LmdbLog implements Log {
     if (place.last !== after) return { conflict: { actual: place.last } }
     const last = after + lines.length
     if (lines.length > 0) this.#segments.put(segmentKey(place.id, last), encodeSegment(lines))
-    if (snapshot) this.#snapshots.put(topicKey(place.id), Buffer.from(encodeLine(snapshot)))
+    if (snapshot) this.#snapshots.put(topicKey(place.id), Buffer.from(snapshot))
     place.last = last
     return { last }
   }

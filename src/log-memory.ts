@@ -8,7 +8,6 @@ import {
   type CommitResult,
   decodeLine,
   decodeSegment,
-  encodeLine,
   encodeSegment,
   type Log,
   type LogRecord,
@@ -34,7 +33,7 @@ export class MemoryLog implements Log {
     const topic = this.#topics.get(name) ?? { last: 0, segments: [] }
     if (topic.last !== after) return { conflict: { actual: topic.last } }
     if (lines.length > 0) topic.segments.push(encodeSegment(lines))
-    if (snapshot) topic.snapshot = encodeLine(snapshot)
+    if (snapshot) topic.snapshot = snapshot
     topic.last = after + lines.length
     this.#topics.set(name, topic)
     return { last: topic.last }

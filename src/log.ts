@@ -34,7 +34,8 @@ export interface Batch {
   readonly after: number
   /** The records' lines (`encodeLine`); the first is of the record `after + 1`. */
   readonly lines: readonly string[]
-  readonly snapshot?: LogSnapshot
+  /** The line of a `LogSnapshot`. */
+  readonly snapshot?: string
 }
 
 /** A topic's last place after the commit, or that somebody else was there first. */

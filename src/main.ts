@@ -1,12 +1,14 @@
-/** The command: `start`, `dev`, `token`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+/** The command: `start`, `dev`, `token`, `explain`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
+import { explain } from './explain.ts'
 import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom start [options]          run the server
 chartroom dev [options]            the same
 chartroom token <user> [options]   print a token for a user, signed with the server's secret
+chartroom explain <connection>     tell what became of a connection of a running server, and why
 
 options:
 ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${description} (${show(fallback)})`).join('\n')}
@@ -29,7 +31,8 @@ async function run(args: string[]): Promise<void> {
   const [command, ...rest] = words
   if (command === 'start' || command === 'dev') return serve(config)
   if (command === 'token') return printToken(config, rest)
-  throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev and token`)
+  if (command === 'explain') return tellStory(config, rest)
+  throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev, token and explain`)
 }
 
 async function serve(config: Config): Promise<void> {
@@ -65,12 +68,21 @@ function stopOnSignal(server: Server, config: Config): void {
   process.on('SIGINT', onSignal)
 }
 
-async function printToken(given: Config, [user]: string[]): Promise<void> {
+async function printToken(config: Config, [user]: string[]): Promise<void> {
   if (user === undefined) throw new ConfigError('token: for whom? e.g. "chartroom token ann"')
-  const config = developmentSecret(given)
-  if (!config.jwtSecret)
-    throw new ConfigError('token: this server holds no secret of its own; ask whoever holds its key')
-  console.log(await signToken(config.jwtSecret, user))
+  console.log(await signToken(ownSecret(config), user))
+}
+
+async function tellStory(config: Config, [connection]: string[]): Promise<void> {
+  if (connection === undefined) throw new ConfigError('explain: which connection? its id stands in "welcome"')
+  const token = await signToken(ownSecret(config), 'operator', { life: 60, scope: 'service' })
+  console.log(await explain(`http://${config.host}:${config.port}`, connection, token))
+}
+
+function ownSecret(given: Config): string {
+  const { jwtSecret } = developmentSecret(given)
+  if (!jwtSecret) throw new ConfigError('this server holds no secret of its own; ask whoever holds its key for a token')
+  return jwtSecret
 }
 
 try {

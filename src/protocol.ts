@@ -99,7 +99,19 @@ export type ServerFrame = ServerFrames[keyof ServerFrames]
 export const clientTypes = Object.keys(clientFrames) as ClientType[]
 
 /**
- * Reads one text frame.
+ * Reads what came from the wire: one text frame of at most `limit` bytes.
+ * @returns the frame, or the `error` that answers it: `too_large`, `unsupported_data`, or what `decode` says.
+ */
+export function read(bytes: ArrayBuffer, isBinary: boolean, limit: number): ClientFrame | Failure {
+  if (bytes.byteLength > limit) {
+    return failure('too_large', `a frame has at most ${limit} bytes, this one has ${bytes.byteLength}`)
+  }
+  if (isBinary) return failure('unsupported_data', 'frames are text, this one is binary')
+  return decode(Buffer.from(bytes).toString())
+}
+
+/**
+ * Reads the text of one frame.
  * @returns the frame, or the `error` that answers it (`bad_json`, `bad_frame` with `path`, `unknown_type` with
  * `allowed`), which carries the frame's `id` wherever one could be read.
  */

@@ -5,7 +5,7 @@
  * `Math.random()` in somebody's `assign` nor yesterday's deploy can rewrite history.
  */
 import { DedupeWindow, type UsedKey } from './dedupe.ts'
-import type { Log, LogRecord, LogSnapshot } from './log.ts'
+import { encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
 import type { RoomDocument } from './machine.ts'
 import { applyPatch, type Operation } from './patch.ts'
 import type { View } from './subscription.ts'
@@ -25,9 +25,9 @@ interface StoredState {
   readonly keys: readonly UsedKey[]
 }
 
-/** The snapshot of a room, from which `recover` goes on. */
-export function snapshotOf(seq: number, document: RoomDocument, keys: DedupeWindow, now: number): LogSnapshot {
-  return { seq, state: { document, keys: keys.entries(now) } satisfies StoredState }
+/** The snapshot of a room, from which `recover` goes on, as a line of the log. @throws {TypeError} */
+export function snapshotLine(seq: number, document: RoomDocument, keys: DedupeWindow, now: number): string {
+  return encodeLine({ seq, state: { document, keys: keys.entries(now) } satisfies StoredState } satisfies LogSnapshot)
 }
 
 /** Reads a room back: its newest snapshot, then the ops of every record behind it. @throws {DamagedLog} */

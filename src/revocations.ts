@@ -65,8 +65,9 @@ export class Revocations {
     this.#seq = seq
   }
 
-  #snapshot(seq: number): LogSnapshot {
-    return { seq, state: { tokenIds: [...this.#tokenIds], users: [...this.#users] } satisfies Stored }
+  #snapshot(seq: number): string {
+    const state: Stored = { tokenIds: [...this.#tokenIds], users: [...this.#users] }
+    return encodeLine({ seq, state } satisfies LogSnapshot)
   }
 
   async #read(): Promise<void> {

@@ -15,7 +15,7 @@ import type { Logger } from './logger.ts'
 import type { Machine, RoomState } from './machine.ts'
 import { Members } from './members.ts'
 import type { ServerFrames } from './protocol.ts'
-import { missedFrame, type Position, recover, snapshotOf } from './recovery.ts'
+import { missedFrame, type Position, recover, snapshotLine } from './recovery.ts'
 import { type Subscriber, Subscription, View } from './subscription.ts'
 
 /** Requests of one turn at most, so that a hot room lets the sockets breathe. */
@@ -125,6 +125,10 @@ export class Room implements Participant {
     this.#subscriptions.get(subscriber.id)?.catchUp(this.#published)
   }
 
+  get subscriptions(): number {
+    return this.#subscriptions.size
+  }
+
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
     const isAtRest = this.#phase === 'ready' || this.#phase === 'failed'
@@ -157,7 +161,7 @@ export class Room implements Participant {
   async #append({ lines, state, seq, time }: Draft): Promise<void> {
     if (lines.length === 0 || !state) return
     const isDue = seq - this.#lastSnapshot >= SNAPSHOT_EVERY
-    const snapshot = isDue && { snapshot: snapshotOf(seq, state.document, this.#keys, time) }
+    const snapshot = isDue && { snapshot: snapshotLine(seq, state.document, this.#keys, time) }
     const batch = { topic: this.name, after: this.#published.seq, lines, ...snapshot }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)

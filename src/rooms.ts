@@ -41,6 +41,13 @@ export class Rooms {
     return this.#active.size
   }
 
+  /** Places in rooms that connections hold. */
+  get subscriptions(): number {
+    let subscriptions = 0
+    for (const room of this.#active.values()) subscriptions += room.subscriptions
+    return subscriptions
+  }
+
   /** The room that `user` means by `name`, activated where it sleeps; or `bad_room`, `unknown_machine`. */
   of(name: string, user: string): Room | Failure {
     const [, machineName, given] = NAME.exec(name) ?? []

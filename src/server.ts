@@ -7,15 +7,18 @@ import { createApi } from './api.ts'
 import { createVerifier, signToken, type Verify } from './auth.ts'
 import { Commits } from './commits.ts'
 import { type Config, isLoopback } from './config.ts'
+import type { Observer } from './connection.ts'
 import { Connections } from './connections.ts'
 import { developmentSecret } from './development.ts'
 import { isFailure } from './errors.ts'
 import { createSite } from './http.ts'
+import { Journal } from './journal.ts'
 import { lockFolder } from './lock.ts'
 import { openLmdbLog } from './log-lmdb.ts'
 import { createLogger } from './logger.ts'
 import { Machine } from './machine.ts'
 import { loadMachineFiles } from './machine-file.ts'
+import { Metrics } from './metrics.ts'
 import { type Revocation, Revocations } from './revocations.ts'
 import { Rooms } from './rooms.ts'
 import { Sessions } from './sessions.ts'
@@ -50,18 +53,37 @@ export async function start(given: Config): Promise<Server> {
   const logger = createLogger(config.logLevel)
   const files = await loadMachineFiles(config.machines)
   const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
+  const metrics = new Metrics()
   const log = openLmdbLog(config.data)
   const revocations = await Revocations.load(log)
   const verifyToken = await createVerifier(config)
   const verify: Verify = async (token) => {
-    const credential = await verifyToken(token)
-    return isFailure(credential) ? credential : (revocations.refuse(credential) ?? credential)
+    const proved = await verifyToken(token)
+    const verdict = isFailure(proved) ? proved : (revocations.refuse(proved) ?? proved)
+    metrics.verified(isFailure(verdict) ? verdict.code : 'ok')
+    return verdict
   }
+  const journal = new Journal()
   const wheel = new Wheel(TICK)
   const commits = new Commits(log)
   const sessions = new Sessions(config, wheel)
   const rooms = new Rooms({ machines, log, commits, logger, wheel })
-  const connections = new Connections({ config, verify, sessions, rooms, wheel, logger })
+  const observer: Observer = {
+    transition: (connection, user, transition) => {
+      journal.note(connection, user, transition)
+      metrics.moved(transition)
+      logger.debug({ connection, user, ...transition }, 'connection')
+    },
+    error: (code) => metrics.error(code),
+    heartbeat: (what) => metrics.heartbeat(what),
+  }
+  const connections = new Connections({ config, verify, sessions, rooms, wheel, logger, observer })
+  metrics.watch({
+    sessions: () => sessions.size,
+    rooms: () => rooms.size,
+    subscriptions: () => rooms.subscriptions,
+    deadlines: () => wheel.size,
+  })
   let isReady = true
 
   const { jwtSecret } = config
@@ -71,8 +93,13 @@ export async function start(given: Config): Promise<Server> {
     await revocations.revoke(revocation, by)
     return connections.endWhere((credential) => revocations.refuse(credential) !== undefined)
   }
-  const api = createApi({ verify, revoke })
-  const site = createSite({ ...config, isReady: () => isReady, issueToken: isPrivate ? issueToken : undefined })
+  const api = createApi({ verify, revoke, storyOf: (connection) => journal.storyOf(connection) })
+  const site = createSite({
+    ...config,
+    isReady: () => isReady,
+    metrics: () => metrics.read(),
+    issueToken: isPrivate ? issueToken : undefined,
+  })
   const request = (asked: HttpRequest) => (asked.path.startsWith('/v1/') ? api(asked) : site(asked))
   const transport = await listen(
     { host: config.host, port: config.port, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },

@@ -9,8 +9,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** From the words and shapes at the bottom to the composition root at the top; imports go downwards only. */
 const FLOORS = [
-  ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'dedupe', 'limits', 'members', 'config'],
-  ['protocol', 'auth', 'development'],
+  ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'journal', 'dedupe', 'limits', 'members', 'config'],
+  ['protocol', 'auth', 'development', 'link', 'metrics', 'explain'],
   ['log', 'handshake', 'heartbeat', 'pending', 'machine-file'],
   ['log-memory', 'log-lmdb', 'machine', 'transport-uws', 'http', 'subscription', 'commits'],
   ['draft', 'recovery', 'sessions', 'revocations'],
@@ -30,6 +30,7 @@ const IMPORTERS: Record<string, string[]> = {
   jose: ['src/auth.ts'],
   'fast-json-patch': ['src/patch.ts'],
   pino: ['src/logger.ts'],
+  'prom-client': ['src/metrics.ts'],
 }
 
 const sources = [...list('src'), ...list('machines')].filter((file) => file.endsWith('.ts'))

@@ -49,17 +49,22 @@ t.test('connections', async (t) => {
     const status = await tab.ask({ type: 'status' })
     t.match(status, { type: 'status', user: 'two', state: 'open', session: { connections: 1 }, rooms: [] })
     await tab.leave()
-    const states = (await server.logs('closed', status.connection)).map((line) => line.state)
+    const states = (await server.story(status.connection, 'closed')).map(({ to }) => to)
     t.same(states, ['connecting', 'authenticated', 'open', 'closed'])
   })
 
-  t.test('CONN-2 a connection that the server ends goes through closing', async (t) => {
+  t.test('CONN-2 a connection that the server ends goes through closing, and its story says why', async (t) => {
     const tab = await Tab.open(server, 'two')
     const { connection } = await tab.ask({ type: 'status' })
     for (let i = 0; i < 20; i++) tab.socket.send('no json')
     t.same(await tab.close(), { code: 4000, reason: 'bad_request' })
-    const states = (await server.logs('closed', connection)).map((line) => line.state)
-    t.same(states, ['connecting', 'authenticated', 'open', 'closing', 'closed'])
+    t.match(await server.story(connection, 'closed'), [
+      { from: null, to: 'connecting', event: 'xstate.init' },
+      { from: 'connecting', to: 'authenticated' },
+      { from: 'authenticated', to: 'open', event: 'joined' },
+      { from: 'open', to: 'closing', event: 'end', cause: 'bad_request', ms: Number },
+      { from: 'closing', to: 'closed', event: 'socket.closed', cause: '4000' },
+    ])
   })
 
   t.test('CONN-3 a frame gets its answer, and the counters agree with what was sent and received', async (t) => {

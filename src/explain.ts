@@ -1,0 +1,18 @@
+/** The command `explain`: asks a running server for the story of a connection, and tells it line by line. */
+import type { Story, Transition } from './journal.ts'
+
+/** @throws when the server does not answer, or knows nothing of the connection. */
+export async function explain(base: string, connection: string, token: string): Promise<string> {
+  const url = `${base}/v1/connections/${encodeURIComponent(connection)}`
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } }).catch(() => {
+    throw new Error(`no server answers at ${base}; say where with --host and --port`)
+  })
+  const body = (await response.json()) as Story & { message?: string }
+  if (!response.ok) throw new Error(body.message ?? `the server answered ${response.status}`)
+  return [`${body.connection}, user ${body.user ?? '(none)'}`, ...body.transitions.map(lineOf)].join('\n')
+}
+
+function lineOf({ time, from, to, event, cause, ms }: Transition): string {
+  const step = `${from ?? '·'} → ${to}`.padEnd(28)
+  return `${new Date(time).toISOString()}  ${step} ${event}${cause ? ` (${cause})` : ''}, after ${ms} ms`
+}

@@ -1,0 +1,90 @@
+/**
+ * What an operator watches, in Prometheus' text format; every name begins with `chartroom_`. The only importer of
+ * prom-client.
+ *
+ * Always true: a connection is counted in exactly one state; what other parts know is asked when somebody reads.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Transition } from './journal.ts'
+
+/** Figures that are looked up when they are read. */
+export interface Population {
+  sessions(): number
+  rooms(): number
+  subscriptions(): number
+  deadlines(): number
+}
+
+const STATES = ['connecting', 'authenticated', 'open', 'closing'] as const
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #connections: Gauge<'state'>
+  readonly #dwell: Histogram<'state'>
+  readonly #closes: Counter<'code'>
+  readonly #auth: Counter<'outcome'>
+  readonly #errors: Counter<'code'>
+  readonly #heartbeats: Counter<'what'>
+
+  constructor() {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry, prefix: 'chartroom_' })
+    const labelled = <L extends string>(name: string, help: string, label: L) => ({
+      name: `chartroom_${name}`,
+      help,
+      labelNames: [label] as const,
+      registers,
+    })
+    this.#connections = new Gauge(labelled('connections', 'connections by state', 'state'))
+    this.#dwell = new Histogram({
+      ...labelled('connection_state_seconds', 'time that connections spend in a state', 'state'),
+      buckets: [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 86_400],
+    })
+    this.#closes = new Counter(labelled('closes_total', 'connections that ended, by close code', 'code'))
+    this.#auth = new Counter(labelled('auth_total', 'tokens that were verified, by outcome', 'outcome'))
+    this.#errors = new Counter(labelled('errors_total', 'error frames, by code', 'code'))
+    this.#heartbeats = new Counter(labelled('heartbeats_total', 'pings, pongs, and peers given up', 'what'))
+    for (const state of STATES) this.#connections.set({ state }, 0)
+  }
+
+  /** Adds what the rest of the server knows of itself. */
+  watch(population: Population): void {
+    const registers = [this.#registry]
+    for (const name of ['sessions', 'rooms', 'subscriptions', 'deadlines'] as const) {
+      new Gauge({
+        name: `chartroom_${name}`,
+        help: `${name} alive`,
+        registers,
+        collect() {
+          this.set(population[name]())
+        },
+      })
+    }
+  }
+
+  moved({ from, to, cause, ms }: Transition): void {
+    if (from !== null) {
+      this.#connections.dec({ state: from })
+      this.#dwell.observe({ state: from }, ms / 1000)
+    }
+    if (to === 'closed') this.#closes.inc({ code: cause ?? 'unknown' })
+    else this.#connections.inc({ state: to })
+  }
+
+  verified(outcome: string): void {
+    this.#auth.inc({ outcome })
+  }
+
+  error(code: string): void {
+    this.#errors.inc({ code })
+  }
+
+  heartbeat(what: 'ping' | 'pong' | 'lost'): void {
+    this.#heartbeats.inc({ what })
+  }
+
+  /** Everything, as Prometheus reads it. */
+  async read(): Promise<{ contentType: string; body: string }> {
+    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }
+  }
+}
