@@ -24,20 +24,19 @@ export interface SessionInput {
   readonly maxConnections: number
   /** Milliseconds that the session stays when its last connection has left. */
   readonly linger: number
-}
-
-interface SessionContext extends SessionInput {
+  /** Those that are there already, where the actor begins again after a crash. */
   readonly connections: readonly string[]
 }
 
 export default setup({
   types: {
-    context: {} as SessionContext,
+    context: {} as SessionInput,
     events: {} as SessionEvent,
     input: {} as SessionInput,
   },
   guards: {
     hasPlace: ({ context }) => context.connections.length < context.maxConnections,
+    isEmpty: ({ context }) => context.connections.length === 0,
     isLast: ({ context }) => context.connections.length <= 1,
   },
   delays: {
@@ -56,8 +55,8 @@ export default setup({
   },
 }).createMachine({
   id: 'session',
-  context: ({ input }) => ({ ...input, connections: [] }),
-  initial: 'lingering',
+  context: ({ input }) => input,
+  initial: 'beginning',
   on: {
     'connection.joining': [
       {
@@ -72,6 +71,9 @@ export default setup({
     ],
   },
   states: {
+    beginning: {
+      always: [{ guard: 'isEmpty', target: 'lingering' }, { target: 'active' }],
+    },
     active: {
       on: {
         'connection.left': [

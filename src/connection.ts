@@ -19,21 +19,17 @@ import { converse, converseEarly, type Party, welcome } from './conversation.ts'
 import { type CloseReason, closeCodes, comesBack, type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
 import { unauthorized } from './handshake.ts'
 import { Heartbeat, type Pulse } from './heartbeat.ts'
+import { Intake } from './intake.ts'
 import type { Transition } from './journal.ts'
-import { SlidingCount } from './limits.ts'
 import type { Link } from './link.ts'
 import type { Logger } from './logger.ts'
 import { Pending } from './pending.ts'
-import { type ClientFrame, type ClientFrameOf, type CorrelationId, encode, read, type ServerFrame } from './protocol.ts'
+import { type ClientFrame, type ClientFrameOf, type CorrelationId, encode, type ServerFrame } from './protocol.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
 import type { Delivery, Receiver, Socket } from './transport.ts'
-import type { Wheel } from './wheel.ts'
-
-/** So many bad frames within so many milliseconds end the connection (rule E1). */
-const MAX_FAULTS = 20
-const FAULT_WINDOW = 10_000
+import type { Deadline, Wheel } from './wheel.ts'
 
 /** Who is told what happens to connections, and to nobody's cost while they do nothing. */
 export interface Observer {
@@ -51,6 +47,7 @@ export interface ConnectionSurroundings {
   readonly wheel: Wheel
   readonly logger: Logger
   readonly observer: Observer
+  onTokenRefused(address: string): void
   /** The connection is gone from everywhere. */
   onGone(connection: Connection): void
 }
@@ -58,6 +55,7 @@ export interface ConnectionSurroundings {
 export class Connection implements Hands, Receiver, Member, Party, Pulse {
   readonly id: string
   readonly rooms: Rooms
+  readonly maxRooms: number
   readonly joined = new Map<string, Room>()
   state: ConnectionState = 'connecting'
   session: Session | undefined
@@ -68,15 +66,19 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   #isBegun = false
   #credential: Credential | undefined
   readonly #pending = new Pending()
-  readonly #faults = new SlidingCount(MAX_FAULTS, FAULT_WINDOW)
+  readonly #intake: Intake
   #heartbeat: Heartbeat | undefined
+  /** When the peer has to have read on. */
+  #lag: Deadline | undefined
   #pingsAsJson = false
 
   constructor(id: string, link: Link, token: string | undefined, around: ConnectionSurroundings) {
     this.id = id
     this.rooms = around.rooms
+    this.maxRooms = around.config.maxRoomsPerConnection
     this.#around = around
     this.#link = link
+    this.#intake = new Intake(around.config)
     const { authTimeout, clockTolerance } = around.config
     this.#actor = createActor(connectionChart, {
       clock: around.wheel,
@@ -93,6 +95,10 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   get credential(): Credential {
     if (!this.#credential) throw new Error(`${this.id} has no principal yet`)
     return this.#credential
+  }
+
+  get remoteAddress(): string {
+    return this.#link.remoteAddress
   }
 
   get counters(): Link['counters'] {
@@ -120,23 +126,33 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   frame(bytes: ArrayBuffer, isBinary: boolean): void {
     this.counters.received++
+    this.heard()
+    const frame = this.#intake.read(bytes, isBinary, this.state === 'open')
+    this.#safely(() => {
+      if (isFailure(frame)) this.fault(frame)
+      else if (this.state === 'open') converse(this, frame as ClientFrame)
+      else if (this.state !== 'closing' && this.state !== 'closed')
+        converseEarly(this, this.#pending, frame as ClientFrame)
+    })
+  }
+
+  heard(): void {
     this.#heartbeat?.heard()
-    const frame = read(bytes, isBinary, this.#around.config.maxFrame)
-    if (isFailure(frame)) this.fault(frame)
-    else if (this.state === 'open') converse(this, frame as ClientFrame)
-    else if (this.state === 'connecting' || this.state === 'authenticated')
-      converseEarly(this, this.#pending, frame as ClientFrame)
   }
 
   ponged(): void {
     this.counters.pongs++
     this.#around.observer.heartbeat('pong')
-    this.#heartbeat?.heard()
+    this.heard()
   }
 
   drained(): void {
-    this.#link.congested = false
-    for (const room of this.joined.values()) room.drained(this)
+    this.#link.drained()
+    if (this.#lag) this.#around.wheel.clearTimeout(this.#lag)
+    this.#lag = undefined
+    this.#safely(() => {
+      for (const room of this.joined.values()) room.drained(this)
+    })
   }
 
   closed(code: number, reason: string): void {
@@ -146,31 +162,35 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   // What goes to the client.
 
-  /** Replies are always sent: a client that leaves so many unread that one does not fit is closed (rule S7). */
+  /** Replies are always sent: a client that leaves too many of them unread is closed (rule S7). */
   reply(frame: ServerFrame, id?: CorrelationId): void {
     if (frame.type === 'error') this.#around.observer.error(frame.code)
-    const delivery = this.deliver(encode(frame, id))
-    if (delivery === 'dropped' && this.state === 'open') this.close('too_slow', 'too many replies were left unread')
+    const text = encode(frame, id)
+    const isTooMuch = this.#link.addUnread(text)
+    this.deliver(text)
+    if (isTooMuch && this.state === 'open') this.close('too_slow', 'too many replies were left unread')
   }
 
+  /** A socket that stays congested for `maxLag` is closed. */
   deliver(frame: string | Uint8Array): Delivery {
-    return this.#link.send(frame)
+    const delivery = this.#link.send(frame)
+    if (this.congested && this.state === 'open') this.#lag ??= this.#waitForDrain()
+    return delivery
   }
 
   /** Answers a bad frame; too many of them end the connection. */
   fault(fault: Failure): void {
     this.reply(fault)
-    if (this.#faults.add(Date.now())) {
-      this.close('bad_request', `${MAX_FAULTS} bad frames within ${FAULT_WINDOW / 1000} s`)
-    }
+    const reason = this.#intake.count(fault)
+    if (reason) this.close(reason, 'too many frames had to be refused')
   }
 
   /** Asks the peer for a sign of life, in the way that it chose. */
-  ping(): Delivery {
+  ping(): void {
     this.counters.pings++
     this.#around.observer.heartbeat('ping')
-    if (this.#pingsAsJson) return this.deliver(encode({ type: 'ping', time: Date.now() }))
-    return this.#link.ping()
+    if (this.#pingsAsJson) this.deliver(encode({ type: 'ping', time: Date.now() }))
+    else this.#link.ping()
   }
 
   /** The peer did not give one. */
@@ -189,6 +209,19 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     if (this.#pending.addAuth(frame)) this.#actor.send({ type: 'auth', token: frame.token })
   }
 
+  // What rooms say.
+
+  entersRoom(room: Room): boolean {
+    if (this.state !== 'open') return false
+    this.joined.set(room.name, room)
+    return true
+  }
+
+  leavesRoom(room: Room, why?: Failure): void {
+    this.joined.delete(room.name)
+    if (why) this.reply({ ...why, room: room.name })
+  }
+
   // What the session says.
 
   admitted(session: Session): void {
@@ -196,30 +229,22 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     this.#actor.send({ type: 'joined' })
   }
 
-  turnedAway(): void {
-    const most = this.#around.config.maxConnectionsPerUser
-    this.#actor.send({
-      type: 'refused',
-      ending: { reason: 'too_many_connections', message: `a user may have ${most} connections` },
-    })
+  turnedAway(reason: CloseReason, message: string): void {
+    this.#actor.send({ type: 'refused', ending: { reason, message } })
   }
 
   // What the chart wants done.
 
-  entered(state: ConnectionState, { event, detail }: Cause): void {
-    const time = Date.now()
-    const from = this.#isBegun ? this.state : null
-    const cause = detail !== undefined && { cause: detail }
-    const ms = time - this.#enteredAt
-    this.#around.observer.transition(this.id, this.user, { from, event, to: state, ...cause, ms, time })
-    this.state = state
-    this.#isBegun = true
-    this.#enteredAt = time
+  entered(state: ConnectionState, cause: Cause): void {
+    this.#move(state, cause)
   }
 
   async verify(token: string): Promise<Proof> {
     const credential = await this.#around.verify(token)
-    if (isFailure(credential)) throw credential
+    if (isFailure(credential)) {
+      this.#around.onTokenRefused(this.remoteAddress)
+      throw credential
+    }
     if (this.#credential && credential.principal.user !== this.#credential.principal.user) {
       throw failure('subject_mismatch', 'the token is for another user; this connection keeps the one it has')
     }
@@ -249,6 +274,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   refresh(proof: Proof): void {
     this.#credential = proof as Credential
+    for (const room of this.joined.values()) room.recheck(this, this.#credential.principal)
     this.reply({ type: 'ok', expiresAt: proof.expiresAt }, this.#pending.answered()?.id)
     this.#nextAuth()
   }
@@ -279,6 +305,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     for (const room of this.joined.values()) room.lost(this, this.credential.principal)
     this.joined.clear()
     this.#heartbeat?.stop()
+    if (this.#lag) this.#around.wheel.clearTimeout(this.#lag)
     this.session?.left(this.id)
     this.#around.onGone(this)
   }
@@ -288,10 +315,38 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     if (next) this.#actor.send({ type: 'auth', token: next.token })
   }
 
+  #waitForDrain(): Deadline {
+    const { config, wheel } = this.#around
+    return wheel.setTimeout(() => this.close('too_slow', `nothing was read for ${config.maxLag} ms`), config.maxLag)
+  }
+
+  /** What goes wrong for one connection is the end of that one. */
+  #safely(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#crashed(error)
+    }
+  }
+
+  #move(state: ConnectionState, { event, detail }: Cause): void {
+    const time = Date.now()
+    const from = this.#isBegun ? this.state : null
+    const cause = detail !== undefined && { cause: detail }
+    const ms = time - this.#enteredAt
+    this.#around.observer.transition(this.id, this.user, { from, event, to: state, ...cause, ms, time })
+    this.state = state
+    this.#isBegun = true
+    this.#enteredAt = time
+  }
+
   /** The actor itself failed: its socket closes 1011, and its neighbours never know. */
   #crashed(error: unknown): void {
-    this.#around.logger.error({ err: error, connection: this.id, user: this.user }, 'a connection actor crashed')
-    this.#link.end(closeCodes.internal_error, 'internal_error')
+    this.#around.logger.error({ err: error, connection: this.id, user: this.user }, 'a connection crashed')
+    this.#actor.stop()
+    const isEnded = this.#link.end(closeCodes.internal_error, 'internal_error')
+    if (!isEnded) this.#link.refuse({ status: 500, body: 'the connection failed\n' })
+    this.#move('closed', { event: 'xstate.error', detail: `${closeCodes.internal_error}` })
     this.leave()
   }
 }

@@ -5,15 +5,25 @@ import { randomBytes } from 'node:crypto'
 import type { Credential } from './auth.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { refuseHandshake, subprotocolOf, tokenOf } from './handshake.ts'
+import { Tally } from './limits.ts'
 import { Link } from './link.ts'
-import type { Upgrade } from './transport.ts'
+import type { HttpAnswer, Upgrade } from './transport.ts'
+
+/** Milliseconds for which a refused token counts against its address. */
+const FAILURE_WINDOW = 60_000
 
 export class Connections {
   readonly #around: ConnectionSurroundings
   readonly #byId = new Map<string, Connection>()
+  readonly #addresses = new Tally()
+  readonly #failures = new Tally()
 
-  constructor(around: Omit<ConnectionSurroundings, 'onGone'>) {
-    this.#around = { ...around, onGone: (connection) => this.#byId.delete(connection.id) }
+  constructor(around: Omit<ConnectionSurroundings, 'onGone' | 'onTokenRefused'>) {
+    this.#around = {
+      ...around,
+      onTokenRefused: (address) => this.#tokenRefused(address),
+      onGone: (connection) => this.#gone(connection),
+    }
   }
 
   get size(): number {
@@ -23,17 +33,36 @@ export class Connections {
   /** Refuses the request over HTTP, or begins a connection with it. */
   accept(upgrade: Upgrade): void {
     const { config } = this.#around
-    const refusal = refuseHandshake(upgrade, config)
+    const refusal = refuseHandshake(upgrade, config) ?? this.#refuseCrowd(upgrade.remoteAddress)
     if (refusal) return upgrade.refuse(refusal)
-    if (this.size >= config.maxConnections) {
-      return upgrade.refuse({ status: 503, headers: { 'Retry-After': '5' }, body: 'the server is full\n' })
-    }
     const id = `c_${randomBytes(9).toString('base64url')}`
     const link = new Link(upgrade, subprotocolOf(upgrade))
     const connection = new Connection(id, link, tokenOf(upgrade, config), this.#around)
     upgrade.onAborted(() => connection.closed(1006, 'the request was aborted'))
     this.#byId.set(id, connection)
+    this.#addresses.add(link.remoteAddress)
     connection.start()
+  }
+
+  /** Rule C5, and the limits on one address where the operator has set them. */
+  #refuseCrowd(address: string): HttpAnswer | undefined {
+    const { maxConnections, maxConnectionsPerAddress, maxAuthFailuresPerAddress } = this.#around.config
+    const isCrowded = maxConnectionsPerAddress > 0 && this.#addresses.of(address) >= maxConnectionsPerAddress
+    const isSuspect = maxAuthFailuresPerAddress > 0 && this.#failures.of(address) >= maxAuthFailuresPerAddress
+    if (this.size >= maxConnections) return comeBack(503, 5, 'the server is full')
+    if (isCrowded) return comeBack(429, 5, 'too many connections from this address')
+    return isSuspect ? comeBack(429, FAILURE_WINDOW / 1000, 'too many refused tokens from this address') : undefined
+  }
+
+  #gone(connection: Connection): void {
+    if (this.#byId.delete(connection.id)) this.#addresses.remove(connection.remoteAddress)
+  }
+
+  /** A refused token counts against its address for a minute, where the operator has set a limit. */
+  #tokenRefused(address: string): void {
+    if (this.#around.config.maxAuthFailuresPerAddress === 0) return
+    this.#failures.add(address)
+    this.#around.wheel.setTimeout(() => this.#failures.remove(address), FAILURE_WINDOW)
   }
 
   /** Ends the connections whose token is refused from now on. @returns how many they were. */
@@ -50,3 +79,9 @@ export class Connections {
     }
   }
 }
+
+const comeBack = (status: number, seconds: number, message: string): HttpAnswer => ({
+  status,
+  headers: { 'Retry-After': `${seconds}`, 'Content-Type': 'text/plain' },
+  body: `${message}\n`,
+})

@@ -25,8 +25,10 @@ export interface Party extends Subscriber {
     readonly pongs: number
   }
   /** The rooms that it has joined, by name. */
-  readonly joined: Map<string, Room>
+  readonly joined: ReadonlyMap<string, Room>
   readonly rooms: Rooms
+  /** How many it may join. */
+  readonly maxRooms: number
   /** Who it is; asked of an open connection only. */
   readonly credential: Credential
   /** A sign of life came as a frame. */
@@ -68,20 +70,20 @@ const answers: Answers = {
 
   join: (party, frame) => {
     withRoom(party, frame, (room) => {
-      party.joined.set(room.name, room)
-      room.join(party, party.credential.principal, frame.since, (answer) => {
-        if (isFailure(answer)) party.joined.delete(room.name)
-        answerTo(party, frame, answer)
-      })
+      if (party.joined.size >= party.maxRooms && !party.joined.has(room.name)) {
+        return answerTo(
+          party,
+          frame,
+          failure('forbidden', `a connection may be in ${party.maxRooms} rooms; leave one first`),
+        )
+      }
+      room.join(party, party.credential.principal, frame.since, (answer) => answerTo(party, frame, answer))
     })
   },
 
   leave: (party, frame) => {
     withRoom(party, frame, (room) => {
-      room.leave(party, party.credential.principal, (answer) => {
-        party.joined.delete(room.name)
-        answerTo(party, frame, answer)
-      })
+      room.leave(party, party.credential.principal, (answer) => answerTo(party, frame, answer))
     })
   },
 

@@ -12,7 +12,7 @@ import { encodeLine, type LogRecord } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Effect, Machine, RoomState, Step } from './machine.ts'
 import type { Members } from './members.ts'
-import { diff } from './patch.ts'
+import { diff, sealJson } from './patch.ts'
 import type { RoomEvent, ServerFrames } from './protocol.ts'
 
 /** A room as it stands before the batch; `state` is missing while the room is unborn. */
@@ -148,7 +148,7 @@ export class Draft {
   }
 
   #born(step: Step, from: string): Entry {
-    const ops = [{ op: 'add', path: '', value: step.state.document }] as const
+    const ops = [{ op: 'add', path: '', value: sealJson(step.state.document) }] as const
     return this.#entry({ seq: this.seq + 1, event: { type: 'room.created' }, from, ops }, step)
   }
 

@@ -2,10 +2,9 @@
  * Whether a peer is still there (rules H1 to H3): pinged after an interval of silence, given up when so many pings in a
  * row were followed by silence.
  *
- * Always true: only silence counts against a peer, never a lost pong; a ping that could not be handed to the socket is
- * not counted; nothing is armed after `stop`. A frame costs one store, and one deadline waits on the wheel.
+ * Always true: only silence counts against a peer, whatever became of the pings; nothing is armed after `stop`. A frame
+ * costs one store, and one deadline waits on the wheel.
  */
-import type { Delivery } from './transport.ts'
 import type { Deadline, Wheel } from './wheel.ts'
 
 /** Milliseconds, and a count. */
@@ -17,7 +16,7 @@ export interface HeartbeatRules {
 
 /** What a heartbeat needs of the connection whose it is. */
 export interface Pulse {
-  ping(): Delivery
+  ping(): void
   /** The peer is gone: silent for `interval × maxMissed + timeout`. */
   lost(): void
 }
@@ -57,7 +56,8 @@ export class Heartbeat {
     if (silence < heartbeatInterval) this.#deadline = this.#arm(heartbeatInterval - silence)
     else if (this.#missed === heartbeatMaxMissed) this.#pulse.lost()
     else {
-      if (this.#pulse.ping() !== 'dropped') this.#missed++
+      this.#pulse.ping()
+      this.#missed++
       this.#deadline = this.#arm(this.#missed === heartbeatMaxMissed ? heartbeatTimeout : heartbeatInterval)
     }
   }

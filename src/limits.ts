@@ -21,3 +21,65 @@ export class SlidingCount {
     return this.#times.length >= this.#most
   }
 }
+
+/** A token bucket: so many a second, and a second's worth at once. */
+export class TokenBucket {
+  readonly #perSecond: number
+  #tokens: number
+  #filledAt: number
+
+  /** @param perSecond 0 for no limit. */
+  constructor(perSecond: number, now: number) {
+    this.#perSecond = perSecond
+    this.#tokens = perSecond
+    this.#filledAt = now
+  }
+
+  /** Takes `amount` out at `now`. @returns whether there was so much. */
+  take(amount: number, now: number): boolean {
+    if (this.#perSecond === 0) return true
+    const gained = ((now - this.#filledAt) / 1000) * this.#perSecond
+    this.#tokens = Math.min(this.#perSecond, this.#tokens + gained)
+    this.#filledAt = now
+    if (this.#tokens < amount) return false
+    this.#tokens -= amount
+    return true
+  }
+}
+
+/** What one connection may send. */
+export class Allowance {
+  readonly #frames: TokenBucket
+  readonly #bytes: TokenBucket
+
+  constructor(framesPerSecond: number, bytesPerSecond: number) {
+    const now = Date.now()
+    this.#frames = new TokenBucket(framesPerSecond, now)
+    this.#bytes = new TokenBucket(bytesPerSecond, now)
+  }
+
+  /** @returns whether a frame of `bytes` is within both limits. */
+  take(bytes: number): boolean {
+    const now = Date.now()
+    return this.#frames.take(1, now) && this.#bytes.take(bytes, now)
+  }
+}
+
+/** How often something happens per key, such as a peer's address; forgets keys of which nothing is left. */
+export class Tally {
+  readonly #counts = new Map<string, number>()
+
+  of(key: string): number {
+    return this.#counts.get(key) ?? 0
+  }
+
+  add(key: string): void {
+    this.#counts.set(key, this.of(key) + 1)
+  }
+
+  remove(key: string): void {
+    const left = this.of(key) - 1
+    if (left > 0) this.#counts.set(key, left)
+    else this.#counts.delete(key)
+  }
+}

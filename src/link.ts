@@ -6,16 +6,24 @@
  */
 import type { Delivery, HttpAnswer, Receiver, Socket, Upgrade } from './transport.ts'
 
+/** Bytes of replies that may be left unread (rule S7). */
+const MAX_UNREAD = 1024 * 1024
+
 export class Link {
   readonly counters = { received: 0, sent: 0, pings: 0, pongs: 0 }
   congested = false
   readonly #upgrade: Upgrade
   readonly #subprotocol: string | undefined
   #socket: Socket | undefined
+  #unread = 0
 
   constructor(upgrade: Upgrade, subprotocol: string | undefined) {
     this.#upgrade = upgrade
     this.#subprotocol = subprotocol
+  }
+
+  get remoteAddress(): string {
+    return this.#upgrade.remoteAddress
   }
 
   get isOpen(): boolean {
@@ -41,6 +49,18 @@ export class Link {
     if (delivery !== 'sent') this.congested = true
     if (delivery !== 'dropped') this.counters.sent++
     return delivery
+  }
+
+  /** Counts a reply that would only wait in memory. @returns whether that is more than may be left unread. */
+  addUnread(reply: string): boolean {
+    if (this.congested) this.#unread += Buffer.byteLength(reply)
+    return this.#unread > MAX_UNREAD
+  }
+
+  /** The peer has read what waited. */
+  drained(): void {
+    this.congested = false
+    this.#unread = 0
   }
 
   /** A WebSocket ping (RFC 6455 5.5.2). */

@@ -40,8 +40,8 @@ export interface RoomState {
 /** An action of the machine, to be carried out once the record that caused it is durable. */
 export interface Effect {
   readonly type: string
-  /** @throws what the machine's own function throws. */
-  run(): void
+  /** @returns whatever the machine's own function returns, a promise perhaps. @throws what it throws. */
+  run(): unknown
 }
 
 export interface Step {
@@ -103,13 +103,17 @@ export class Machine {
     return { snapshot: state.snapshot, document: { ...state.document, present } }
   }
 
-  /** The state that a stored document stands for. @throws when this machine has no such state, or another version. */
+  /**
+   * The state that a stored document stands for. The context is put in afterwards: XState would look for actor references
+   * in it, and take what a client wrote for one.
+   * @throws when this machine has no such state, or another version. */
   restore(document: RoomDocument): RoomState {
     if (document.version !== this.version) {
       throw new Error(`the room was stored by version ${document.version} of ${this.name}, this is ${this.version}`)
     }
-    const persisted = { ...document, output: document.output ?? undefined, error: undefined }
-    return { snapshot: this.#logic.restoreSnapshot(persisted as never, this.#scope.actorScope), document }
+    const persisted = { ...document, context: {}, output: document.output ?? undefined, error: undefined }
+    const bare = this.#logic.restoreSnapshot(persisted as never, this.#scope.actorScope)
+    return { snapshot: { ...bare, context: document.context }, document }
   }
 
   /** The event as the machine's schema reads it, or `bad_event` with the path of what is wrong. */
@@ -186,6 +190,9 @@ function historyIds(history: AnyMachineSnapshot['historyValue']): Record<string,
   return ids
 }
 
+/** Microsteps that one event may lead to: an endless loop of `raise` or `always` is stopped here. */
+const MAX_MICROSTEPS = 1000
+
 type Action = Parameters<AnyActorScope['actionExecutor']>[0]
 
 /** Built-in actions that have done their work once the transition is made, or whose only listener is XState's own. */
@@ -234,6 +241,7 @@ class InertScope {
   #observe(event: { type: string; _transitions?: unknown[] }): void {
     if (event.type !== '@xstate.microstep') return
     if (this.#microsteps++ === 0) this.#taken = (event._transitions?.length ?? 0) > 0
+    if (this.#microsteps > MAX_MICROSTEPS) throw new Error(`one event led to more than ${MAX_MICROSTEPS} microsteps`)
   }
 
   #collect(action: Action): void {

@@ -12,7 +12,9 @@ export type Operation = jsonpatch.Operation
 /**
  * The operations that turn `before` into `after`. Both are JSON values that share unchanged subtrees by identity:
  * the less is shared, the more is walked.
- * @throws {PatchError} for a change under a key that no patch may name: `__proto__`, `constructor`, `prototype`.
+ * What changed in `after` is frozen on the way.
+ * @throws {PatchError} for a change under a key that no patch may name (`__proto__`, `constructor`, `prototype`), and for
+ * what is no JSON (`sealJson`).
  */
 export function diff(before: unknown, after: unknown): Operation[] {
   const ops: Operation[] = []
@@ -20,14 +22,45 @@ export function diff(before: unknown, after: unknown): Operation[] {
   return ops
 }
 
+/**
+ * Makes sure that `value` is JSON through and through, and freezes it, so that nobody changes it behind its patches.
+ * @throws {PatchError} for a function, a symbol, a BigInt, an object that is no plain one (a Date, a Map), and for what is
+ * nested deeper than 128 levels.
+ */
+export function sealJson<T>(value: T, depth = 0): T {
+  if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
+    throw new PatchError(`a ${typeof value} is no JSON`)
+  }
+  if (!isContainer(value)) return value
+  if (depth > MAX_DEPTH) throw new PatchError(`nested deeper than ${MAX_DEPTH} levels`)
+  sealContainer(value)
+  for (const inner of Object.values(value)) sealJson(inner, depth + 1)
+  return value
+}
+
+/** A container that has been looked at may not be changed in place any more. */
+function sealContainer(container: JsonObject): void {
+  const prototype = Object.getPrototypeOf(container)
+  if (!Array.isArray(container) && prototype !== Object.prototype && prototype !== null) {
+    throw new PatchError(`a ${prototype.constructor?.name ?? 'strange object'} is no JSON`)
+  }
+  Object.freeze(container)
+}
+
+/** State may be nested this deep. */
+const MAX_DEPTH = 128
+
 function diffValue(before: unknown, after: unknown, path: string, ops: Operation[]): void {
   if (before === after) return
   if (Array.isArray(before) && Array.isArray(after)) diffArray(before, after, path, ops)
   else if (isObject(before) && isObject(after)) diffObject(before, after, path, ops)
-  else ops.push({ op: 'replace', path, value: after })
+  else ops.push({ op: 'replace', path, value: sealJson(after, depthOf(path)) })
 }
 
+const depthOf = (path: string): number => path.split('/').length - 1
+
 function diffObject(before: JsonObject, after: JsonObject, path: string, ops: Operation[]): void {
+  sealContainer(after)
   for (const key of Object.keys(before)) {
     if (before[key] === undefined) continue
     const at = memberPath(path, key)
@@ -36,7 +69,7 @@ function diffObject(before: JsonObject, after: JsonObject, path: string, ops: Op
   }
   for (const key of Object.keys(after)) {
     if (after[key] === undefined || (Object.hasOwn(before, key) && before[key] !== undefined)) continue
-    ops.push({ op: 'add', path: memberPath(path, key), value: after[key] })
+    ops.push({ op: 'add', path: memberPath(path, key), value: sealJson(after[key], depthOf(path) + 1) })
   }
 }
 
@@ -44,6 +77,7 @@ const memberPath = (path: string, key: string): string => `${path}/${jsonpatch.e
 
 /** A window that slid (its head gone, a tail gained) costs only what left and what came. */
 function diffArray(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
+  Object.freeze(after)
   const gone = slidBy(before, after)
   for (let i = 0; i < gone; i++) ops.push({ op: 'remove', path: `${path}/0` })
   const kept = gone === 0 ? before : before.slice(gone)
@@ -56,7 +90,8 @@ function diffArray(before: unknown[], after: unknown[], path: string, ops: Opera
   const shared = Math.min(oldEnd, newEnd)
   for (let i = head; i < shared; i++) diffValue(kept[i] ?? null, after[i] ?? null, `${path}/${i}`, ops)
   for (let i = oldEnd - 1; i >= shared; i--) ops.push({ op: 'remove', path: `${path}/${i}` })
-  for (let i = shared; i < newEnd; i++) ops.push({ op: 'add', path: `${path}/${i}`, value: after[i] ?? null })
+  for (let i = shared; i < newEnd; i++)
+    ops.push({ op: 'add', path: `${path}/${i}`, value: sealJson(after[i] ?? null, depthOf(path) + 1) })
 }
 
 /** How many elements left at the head so that all the rest of `before`, by identity, begins `after`; 0 for none. */
@@ -75,12 +110,32 @@ export class PatchError extends Error {
 
 /**
  * `document` with `ops` applied in order, all or none; the old document is left as it was.
- * @throws {PatchError} for a path that leads nowhere, an index that is no array position, a failing `test`, or an
- * operation that RFC 6902 does not know.
+ * @throws {PatchError} for a path that leads nowhere, an index that is no array position, a failing `test`, an operation
+ * that RFC 6902 does not know, or copies of more than 10,000 values.
  */
 export function applyPatch<T>(document: T, ops: readonly Operation[]): T {
-  return ops.reduce((current, op) => applyOne(current, op), document)
+  let copied = 0
+  return ops.reduce((current, op) => {
+    if (isContainer(op) && op.op === 'copy') copied += sizeOf(valueAt(current, op.from), MAX_COPIED - copied)
+    if (copied > MAX_COPIED) throw new PatchError(`a patch copies at most ${MAX_COPIED} values`)
+    return applyOne(current, op)
+  }, document)
 }
+
+/** Values that the `copy` operations of one patch may make, lest a few of them, each doubling the document, fill memory. */
+const MAX_COPIED = 10_000
+
+/** How many values there are in `value`, itself among them; more than `most` are not counted. */
+function sizeOf(value: unknown, most: number): number {
+  let size = 1
+  if (isContainer(value)) for (const inner of Object.values(value)) if (size <= most) size += sizeOf(inner, most - size)
+  return size
+}
+
+const valueAt = (document: unknown, path: string): unknown =>
+  typeof path === 'string'
+    ? steps(path).reduce((value, step) => (isContainer(value) ? value[step] : undefined), document)
+    : undefined
 
 function applyOne<T>(document: T, op: Operation): T {
   checkOperation(document, op)

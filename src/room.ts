@@ -16,7 +16,7 @@ import type { Machine, RoomState } from './machine.ts'
 import { Members } from './members.ts'
 import type { ServerFrames } from './protocol.ts'
 import { missedFrame, type Position, recover, snapshotLine } from './recovery.ts'
-import { type Subscriber, Subscription, View } from './subscription.ts'
+import { type JoinedRoom, type Subscriber, Subscription, View } from './subscription.ts'
 
 /** Requests of one turn at most, so that a hot room lets the sockets breathe. */
 const TURN = 1000
@@ -42,7 +42,7 @@ interface Request {
 
 type Tell = () => void | Promise<void>
 
-export class Room implements Participant {
+export class Room implements Participant, JoinedRoom {
   readonly name: string
   readonly #key: string
   readonly #machine: Machine
@@ -90,7 +90,7 @@ export class Room implements Participant {
       decide: (draft) => {
         const refused = draft.leave(subscriber.id, who.user)
         return () => {
-          this.#subscriptions.delete(subscriber.id)
+          if (!refused) this.#dismiss(subscriber)
           answer(refused ?? { type: 'ok' })
         }
       },
@@ -105,6 +105,20 @@ export class Room implements Participant {
         return () => answer(isFailure(state) ? state : this.#snapshot(state))
       },
       refuse: answer,
+    })
+  }
+
+  /** The claims of one who is in have changed: whoever may not be here any more is put out, and told so (rule A2). */
+  recheck(subscriber: Subscriber, who: Principal): void {
+    this.#receive({
+      decide: (draft) => {
+        const refused = draft.checkJoin(who)
+        if (refused) draft.leave(subscriber.id, who.user)
+        return () => {
+          if (refused) this.#dismiss(subscriber, refused)
+        }
+      },
+      refuse: () => {},
     })
   }
 
@@ -189,19 +203,27 @@ export class Room implements Participant {
   /** Answers in the order of the requests; who was told is taken off the list. */
   async #tell(requests: Request[], tells: Tell[]): Promise<void> {
     for (const tell of tells) {
-      requests.shift()
-      const telling = tell()
-      if (telling) await telling
+      const request = requests.shift()
+      try {
+        const telling = tell()
+        if (telling) await telling
+      } catch (error) {
+        this.#around.logger.error({ err: error, room: this.name }, 'an answer could not be given')
+        request?.refuse(failure('internal', 'the answer could not be given'))
+      }
     }
   }
 
-  /** Effects follow the commit; one that throws leaves the record and its `ok` as they are (rule L5). */
+  /** Effects follow the commit; one that throws or rejects leaves the record and its `ok` as they are (rule L5). */
   #carryOut({ effects }: Draft): void {
     for (const { seq, effect } of effects) {
-      try {
-        effect.run()
-      } catch (error) {
+      const logThrown = (error: unknown) =>
         this.#around.logger.error({ err: error, room: this.name, seq, action: effect.type }, 'an action threw')
+      try {
+        const result = effect.run()
+        if (result instanceof Promise) result.catch(logThrown)
+      } catch (error) {
+        logThrown(error)
       }
     }
   }
@@ -213,9 +235,15 @@ export class Room implements Participant {
       this.#state &&
       (await missedFrame(this.#around.log, since, view, this.#machine.can(this.#state.snapshot)))
     answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: missed !== undefined })
-    const subscription = new Subscription(subscriber, who.user, view)
+    const subscription = new Subscription(subscriber, who.user)
     this.#subscriptions.set(subscriber.id, subscription)
-    subscription.begin(missed ?? view.snapshot)
+    subscription.begin(view, missed ?? view.snapshot)
+    if (!subscriber.entersRoom(this)) this.lost(subscriber, who)
+  }
+
+  #dismiss(subscriber: Subscriber, why?: Failure): void {
+    this.#subscriptions.delete(subscriber.id)
+    subscriber.leavesRoom(this, why)
   }
 
   #snapshot(peeked: RoomState): ServerFrames['snapshot'] {
@@ -264,7 +292,8 @@ export class Room implements Participant {
 
   #rest(): void {
     this.#phase = 'ready'
-    const isUnsettled = this.#state?.document.present.some((user) => !this.#members.hasUser(user))
+    const isUnsettled =
+      this.#machine.hasPresence && this.#state?.document.present.some((user) => !this.#members.hasUser(user))
     if (this.#mailbox.length > 0 || isUnsettled) this.#around.commits.enlist(this)
     else if (this.isIdle) this.#around.onIdle(this)
   }

@@ -28,8 +28,8 @@ import { Wheel } from './wheel.ts'
 
 /** Over this, as a multiple of `maxFrame`, a frame ends its connection (rule E3). */
 const HARD_LIMIT = 4
-/** Bytes of replies that one socket may hold unread (rule S7). */
-const MAX_BUFFERED = 1024 * 1024
+/** Bytes that a socket may hold: one frame of whatever size, and the replies behind it. */
+const MAX_BUFFERED = 64 * 1024 * 1024
 /** The wheel's precision, in milliseconds. */
 const TICK = 10
 
@@ -66,7 +66,7 @@ export async function start(given: Config): Promise<Server> {
   const journal = new Journal()
   const wheel = new Wheel(TICK)
   const commits = new Commits(log)
-  const sessions = new Sessions(config, wheel)
+  const sessions = new Sessions(config, wheel, logger)
   const rooms = new Rooms({ machines, log, commits, logger, wheel })
   const observer: Observer = {
     transition: (connection, user, transition) => {

@@ -6,13 +6,17 @@
  */
 import { type Actor, createActor } from 'xstate'
 import sessionChart from '../machines/session.ts'
+import { SlidingCount } from './limits.ts'
+import type { Logger } from './logger.ts'
 import type { Wheel } from './wheel.ts'
 
 /** What a session needs of a connection that wants a place. */
 export interface Member {
   readonly id: string
   admitted(session: Session): void
-  turnedAway(): void
+  /** There is no place for it, or the session could not give it one. */
+  turnedAway(reason: 'too_many_connections' | 'internal', message: string): void
+  close(reason: 'internal', message: string): void
 }
 
 export interface SessionOptions {
@@ -20,32 +24,76 @@ export interface SessionOptions {
   readonly sessionLinger: number
 }
 
+/** What a session is handed. */
+interface Surroundings {
+  readonly options: SessionOptions
+  readonly wheel: Wheel
+  readonly logger: Logger
+  ended(): void
+}
+
+/** A session's actor is restarted so often within so many milliseconds; one crash more ends the session. */
+const RESTARTS = 3
+const RESTART_WINDOW = 60_000
+
 export class Session {
   readonly user: string
-  readonly #actor: Actor<typeof sessionChart>
+  readonly #around: Surroundings
   readonly #members = new Map<string, Member>()
+  readonly #joining = new Set<string>()
+  readonly #crashes = new SlidingCount(RESTARTS + 1, RESTART_WINDOW)
+  #actor!: Actor<typeof sessionChart>
 
-  constructor(user: string, options: SessionOptions, wheel: Wheel, ended: () => void) {
+  constructor(user: string, around: Surroundings) {
     this.user = user
-    const take = (id: string): Member | undefined => this.#members.get(id)
-    this.#actor = createActor(sessionChart, {
+    this.#around = around
+    this.#start()
+  }
+
+  #start(): void {
+    const { options, wheel, ended } = this.#around
+    const actor = createActor(sessionChart, {
       clock: wheel,
       input: {
-        user,
+        user: this.user,
+        connections: [...this.#members.keys()],
         maxConnections: options.maxConnectionsPerUser,
         linger: options.sessionLinger,
         hands: {
-          admit: (id) => take(id)?.admitted(this),
+          admit: (id) => this.#admit(id),
           turnAway: (id) => {
-            const member = take(id)
-            this.#members.delete(id)
-            member?.turnedAway()
+            this.#turnAway(id, 'too_many_connections', `a user may have ${options.maxConnectionsPerUser} connections`)
           },
           end: ended,
         },
       },
     })
-    this.#actor.start()
+    this.#actor = actor
+    actor.subscribe({ error: (error) => this.#crashed(error) })
+    actor.start()
+  }
+
+  #admit(id: string): void {
+    this.#members.get(id)?.admitted(this)
+    this.#joining.delete(id)
+  }
+
+  #turnAway(id: string, reason: 'too_many_connections' | 'internal', message: string): void {
+    const member = this.#members.get(id)
+    this.#joining.delete(id)
+    this.#members.delete(id)
+    member?.turnedAway(reason, message)
+  }
+
+  /** Begins again with the connections that are there; who was on its way in is turned away, lest it bring this about again. */
+  #crashed(error: unknown): void {
+    const { logger, ended } = this.#around
+    const isOver = this.#crashes.add(Date.now())
+    logger.error({ err: error, user: this.user, isOver }, 'a session actor crashed')
+    for (const id of [...this.#joining]) this.#turnAway(id, 'internal', 'the session failed')
+    if (!isOver) return this.#start()
+    ended()
+    for (const member of this.#members.values()) member.close('internal', 'the session failed again and again')
   }
 
   get connections(): number {
@@ -54,6 +102,7 @@ export class Session {
 
   join(member: Member): void {
     this.#members.set(member.id, member)
+    this.#joining.add(member.id)
     this.#actor.send({ type: 'connection.joining', connection: member.id })
   }
 
@@ -67,13 +116,11 @@ export class Session {
 }
 
 export class Sessions {
-  readonly #options: SessionOptions
-  readonly #wheel: Wheel
+  readonly #around: Omit<Surroundings, 'ended'>
   readonly #byUser = new Map<string, Session>()
 
-  constructor(options: SessionOptions, wheel: Wheel) {
-    this.#options = options
-    this.#wheel = wheel
+  constructor(options: SessionOptions, wheel: Wheel, logger: Logger) {
+    this.#around = { options, wheel, logger }
   }
 
   get size(): number {
@@ -84,7 +131,7 @@ export class Sessions {
   of(user: string): Session {
     const known = this.#byUser.get(user)
     if (known) return known
-    const session = new Session(user, this.#options, this.#wheel, () => this.#byUser.delete(user))
+    const session = new Session(user, { ...this.#around, ended: () => this.#byUser.delete(user) })
     this.#byUser.set(user, session)
     return session
   }

@@ -4,6 +4,8 @@
  * Always true: a subscriber's `cursor` is a state that it really got; while its socket is congested nothing is queued
  * for it, and on drain it gets one frame from where it stands (rule S7).
  */
+import type { Principal } from './auth.ts'
+import type { Failure } from './errors.ts'
 import { diff, type Operation } from './patch.ts'
 import { encode } from './protocol.ts'
 import type { Delivery } from './transport.ts'
@@ -43,28 +45,41 @@ export class View {
   }
 }
 
-/** What a subscription needs of the connection that it belongs to. */
+/** What a room needs of a connection that is in it. The room knows who is in; the connection is told. */
 export interface Subscriber {
   readonly id: string
   /** Whether frames handed over now would only wait in memory. */
   readonly congested: boolean
   deliver(frame: Uint8Array): Delivery
+  /** It is in `room` from now on. `false`: it is gone meanwhile. */
+  entersRoom(room: JoinedRoom): boolean
+  /** It is out of `room`; `why` where it did not ask for that. */
+  leavesRoom(room: JoinedRoom, why?: Failure): void
+}
+
+/** What a connection needs of a room that it is in. */
+export interface JoinedRoom {
+  readonly name: string
+  recheck(subscriber: Subscriber, who: Principal): void
+  lost(subscriber: Subscriber, who: Principal): void
+  drained(subscriber: Subscriber): void
 }
 
 export class Subscription {
   readonly subscriber: Subscriber
   readonly user: string
-  #cursor: View
+  /** What the subscriber really got; nothing yet where its socket would not take the first frame. */
+  #cursor: View | undefined
 
-  constructor(subscriber: Subscriber, user: string, cursor: View) {
+  constructor(subscriber: Subscriber, user: string) {
     this.subscriber = subscriber
     this.user = user
-    this.#cursor = cursor
   }
 
-  /** Hands over the first frame, which leads to where the subscription begins; an empty one is not sent. */
-  begin(frame: Uint8Array): void {
-    if (frame.length > 0) this.subscriber.deliver(frame)
+  /** Hands over the first frame, which leads to `view`; an empty one is not sent. */
+  begin(view: View, frame: Uint8Array): void {
+    if (frame.length === 0) this.#cursor = view
+    else this.#advance(view, frame)
   }
 
   /** Hands over the frame that leads from `base` to `view`, unless the subscriber stands elsewhere or cannot take it. */
@@ -74,9 +89,9 @@ export class Subscription {
 
   /** Brings a subscriber that fell behind to `view`, by whichever frame is smaller. */
   catchUp(view: View): void {
-    if (this.#cursor.seq === view.seq) return
-    const patch = view.patchFrom(this.#cursor)
-    this.#advance(view, patch.length < view.snapshot.length ? patch : view.snapshot)
+    if (this.#cursor?.seq === view.seq) return
+    const patch = this.#cursor && view.patchFrom(this.#cursor)
+    this.#advance(view, patch && patch.length < view.snapshot.length ? patch : view.snapshot)
   }
 
   #advance(view: View, frame: Uint8Array): void {

@@ -68,7 +68,9 @@ export async function listen(options: TransportOptions, handlers: TransportHandl
     },
     message: (ws, frame, isBinary) => ws.getUserData().receiver.frame(frame, isBinary),
     pong: (ws) => ws.getUserData().receiver.ponged(),
-    drain: (ws) => ws.getUserData().receiver.drained(),
+    ping: (ws) => ws.getUserData().receiver.heard(),
+    // What is sent from within this callback would wait for a drain that uWebSockets.js does not report again.
+    drain: (ws) => void setImmediate(drained, ws.getUserData().receiver),
     close: (ws, code, reason) => {
       const { socket, receiver } = ws.getUserData()
       socket?.forget()
@@ -83,6 +85,8 @@ export async function listen(options: TransportOptions, handlers: TransportHandl
 interface ExclusiveListen {
   listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void
 }
+
+const drained = (receiver: Receiver): void => receiver.drained()
 
 function bind(uws: Uws, app: TemplatedApp, { host, port }: TransportOptions): Promise<us_listen_socket> {
   const { LIBUS_LISTEN_EXCLUSIVE_PORT } = uws as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number }
@@ -230,7 +234,7 @@ async function answer(res: HttpResponse, req: UwsRequest, handlers: TransportHan
   const head = new CopiedHead(req)
   const request: HttpRequest = Object.assign(head, { body: (limit: number) => readBody(res, limit) })
   const given = await handlers.request(request)
-  if (!aborted) write(res, given)
+  if (!aborted) write(res, given, head.method === 'HEAD')
 }
 
 function readBody(res: HttpResponse, limit: number): Promise<Buffer | undefined> {
@@ -245,10 +249,11 @@ function readBody(res: HttpResponse, limit: number): Promise<Buffer | undefined>
   })
 }
 
-function write(res: HttpResponse, { status, headers = {}, body }: HttpAnswer): void {
+function write(res: HttpResponse, { status, headers = {}, body }: HttpAnswer, isHead = false): void {
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`.trim())
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
-    res.end(body)
+    if (isHead) res.endWithoutBody(Buffer.byteLength(body ?? ''))
+    else res.end(body)
   })
 }

@@ -23,6 +23,8 @@ export interface Receiver {
   /** `frame` is valid only until the call returns. */
   frame(frame: ArrayBuffer, isBinary: boolean): void
   ponged(): void
+  /** A ping came, and was answered. */
+  heard(): void
   /** A congested socket takes frames again. */
   drained(): void
   closed(code: number, reason: string): void

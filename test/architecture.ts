@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const FLOORS = [
   ['errors', 'patch', 'transport', 'wheel', 'lock', 'logger', 'journal', 'dedupe', 'limits', 'members', 'config'],
   ['protocol', 'auth', 'development', 'link', 'metrics', 'explain'],
-  ['log', 'handshake', 'heartbeat', 'pending', 'machine-file'],
+  ['log', 'handshake', 'heartbeat', 'intake', 'pending', 'machine-file'],
   ['log-memory', 'log-lmdb', 'machine', 'transport-uws', 'http', 'subscription', 'commits'],
   ['draft', 'recovery', 'sessions', 'revocations'],
   ['room', 'api'],

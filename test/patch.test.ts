@@ -174,9 +174,9 @@ t.test('PATCH-4 two documents that are equal differ in nothing', (t) => {
 t.test('PATCH-5 what is the same object in both is never looked into', (t) => {
   const untouchable = new Proxy({}, { ownKeys: () => t.fail('it was walked') as never })
   const before = { big: untouchable, list: [untouchable, untouchable], count: 1 }
-  const after = { ...before, list: [...before.list, untouchable], count: 2 }
+  const after = { ...before, list: [...before.list, 3], count: 2 }
   t.strictSame(diff(before, after), [
-    { op: 'add', path: '/list/2', value: untouchable },
+    { op: 'add', path: '/list/2', value: 3 },
     { op: 'replace', path: '/count', value: 2 },
   ])
   t.end()

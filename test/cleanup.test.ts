@@ -1,0 +1,161 @@
+/** After a connection, nothing: however it ended. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import t from 'tap'
+import type { Probe } from './fixtures/probe.ts'
+import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { Tab } from './fixtures/tab.ts'
+
+/** What the server counts of the living. */
+async function population(server: ServerProcess) {
+  const figures = [
+    'connections{state="open"}',
+    'connections{state="connecting"}',
+    'sessions',
+    'subscriptions',
+    'deadlines',
+  ]
+  const values = await Promise.all(figures.map((name) => server.metric(`chartroom_${name}`)))
+  return Object.fromEntries(figures.map((name, i) => [name, values[i]]))
+}
+
+const isEmpty = async (server: ServerProcess): Promise<boolean> => {
+  const { deadlines: _, ...living } = await population(server)
+  return Object.values(living).every((count) => count === 0)
+}
+
+/** Waits, for a second at most, until the server counts what it should (rule X2). */
+async function within1s(holds: () => Promise<boolean>): Promise<boolean> {
+  const deadline = Date.now() + 1000
+  while (!(await holds())) if (Date.now() > deadline) return false
+  return true
+}
+
+/** The probe of a server that has no socket any more: the kernel lets go of one that was ended within seconds. */
+async function atRest(server: ServerProcess): Promise<Probe> {
+  for (;;) {
+    const probe = await server.probe()
+    if (probe.sockets === 1) return probe
+  }
+}
+
+const rawSocket = (tab: Tab): Socket => (tab.socket as unknown as { _socket: Socket })._socket
+
+const ENDINGS: Record<string, (tab: Tab) => void> = {
+  clean: (tab) => tab.socket.close(1000),
+  'TCP FIN without a close frame': (tab) => tab.socket.terminate(),
+  'TCP reset': (tab) => rawSocket(tab).resetAndDestroy(),
+  'TCP reset in the middle of a frame': (tab) => {
+    rawSocket(tab).write(Buffer.from([0x81, 0xfe, 0x10]), () => rawSocket(tab).resetAndDestroy())
+  },
+}
+
+t.test('clean-up', async (t) => {
+  const env = { CHARTROOM_SESSION_LINGER: '100', CHARTROOM_CLOCK_TOLERANCE: '0', CHARTROOM_AUTH_TIMEOUT: '300' }
+  const server = await startServer(t, { env, probed: true })
+
+  for (const [ending, end] of Object.entries(ENDINGS)) {
+    t.test(
+      `CLEAN-1 CLEAN-4 X2 ${ending}: registry, session, room and metrics say one less, room.left comes once`,
+      async (t) => {
+        const watcher = await Tab.open(server, 'watcher')
+        const room = `chat/clean-${ending.replaceAll(' ', '-')}`
+        await watcher.join(room)
+        const tab = await Tab.open(server, 'ann')
+        await tab.join(room)
+        await watcher.reaches(room, 3)
+        end(tab)
+        await watcher.reaches(room, 4)
+        t.same(watcher.state(room).context.online, ['watcher'])
+        t.ok(await within1s(async () => (await server.metric('chartroom_connections{state="open"}')) === 1))
+        t.ok(await within1s(async () => (await server.metric('chartroom_sessions')) === 1))
+        t.equal(await server.metric('chartroom_subscriptions'), 1)
+        t.equal((await watcher.post('still here', room)).seq, 5, 'room.left came once')
+        await watcher.leave()
+        t.ok(await within1s(() => isEmpty(server)))
+      },
+    )
+  }
+
+  t.test('CLEAN-2 three closed together: three less', async (t) => {
+    const tabs = await Promise.all(['a', 'b', 'c'].map((user) => Tab.open(server, user)))
+    t.equal(await server.metric('chartroom_connections{state="open"}'), 3)
+    for (const tab of tabs) tab.socket.close(1000)
+    t.ok(await within1s(() => isEmpty(server)))
+  })
+
+  t.test('CLEAN-3 HEART-7 a connect that never authenticates leaves nothing, nor does a heartbeat', async (t) => {
+    const idle = (await population(server)).deadlines
+    const tab = await Tab.open(server, '', { token: null })
+    t.equal(await server.metric('chartroom_connections{state="connecting"}'), 1)
+    t.equal((await tab.close()).code, 4008)
+    const other = await Tab.open(server, 'ann')
+    await other.leave()
+    t.ok(await within1s(() => isEmpty(server)))
+    t.ok(await within1s(async () => (await population(server)).deadlines === idle), 'every deadline is gone')
+  })
+
+  t.test('CLEAN-7 a token that expires closes 4201 and leaves nothing', async (t) => {
+    const tab = await Tab.open(server, 'ann', { token: await tokenFor('ann', { life: 1 }) })
+    await tab.join('chat/expiry')
+    t.equal((await tab.close()).code, 4201)
+    t.ok(await within1s(() => isEmpty(server)))
+  })
+
+  t.test(
+    'CLEAN-8 CLEAN-9 CLEAN-10 many connections with traffic, ended at random: everything is back at its baseline',
+    async (t) => {
+      t.setTimeout(120_000)
+      const ends = Object.values(ENDINGS)
+      const cycle = async (clients: number) => {
+        const users = Array.from({ length: clients }, (_, i) => `cycle${i}`)
+        const tabs = await Promise.all(users.map((user) => Tab.open(server, user)))
+        await Promise.all(tabs.map((tab) => tab.join('counter/cycle')))
+        await Promise.all(
+          tabs.map((tab) => tab.ask({ type: 'send', room: 'counter/cycle', event: { type: 'increment' } })),
+        )
+        const closes = tabs.map((tab) => once(tab.socket, 'close'))
+        for (const tab of tabs) ends[Math.floor(Math.random() * ends.length)]?.(tab)
+        await Promise.all(closes)
+      }
+      for (let i = 0; i < 60; i++) await cycle(20)
+      t.ok(await within1s(() => isEmpty(server)))
+      const before = await atRest(server)
+      for (let i = 0; i < 100; i++) await cycle(20)
+      t.ok(await within1s(() => isEmpty(server)), 'no ghost in registry, rooms or presence')
+      const after = await atRest(server)
+      t.equal(after.fds, before.fds, 'file descriptors')
+      t.same(after.resources, before.resources, 'timers and handles')
+      const grown = (after.heap - before.heap) / 1024 / 1024
+      t.ok(grown <= 1, `the heap grew by ${grown.toFixed(2)} MB over 2,000 connections`)
+    },
+  )
+})
+
+t.test('CLEAN-5 X1 SIGTERM under load: all are told, all that was acknowledged is there, exit 0', async (t) => {
+  const server = await startServer(t)
+  const tabs = await Promise.all(Array.from({ length: 100 }, (_, i) => Tab.open(server, `user${i}`)))
+  const oks = new Map<Tab, number>()
+  const talk = async (tab: Tab, i: number) => {
+    while (!tab.closed) {
+      const { seq } = await tab.ask({ type: 'send', room: `counter/drain${i % 5}`, event: { type: 'increment' } })
+      oks.set(tab, seq)
+    }
+  }
+  const talking = tabs.map((tab, i) => talk(tab, i).catch(() => {}))
+  await tabs[0]?.until(async () => oks.size === tabs.length)
+  t.equal(await server.end('SIGTERM'), 0)
+  await Promise.all(talking)
+  const closings = tabs.map((tab) => tab.frames.find((frame) => frame.type === 'closing'))
+  for (const [i, closing] of closings.entries()) {
+    t.match(closing, { code: 1001, reconnect: true, retryAfter: Number })
+    t.equal((await tabs[i]?.close())?.code, 1001)
+  }
+  await server.start()
+  const back = await Tab.open(server, 'ann')
+  for (let room = 0; room < 5; room++) {
+    const { seq } = await back.ask({ type: 'get', room: `counter/drain${room}` })
+    const acknowledged = tabs.filter((_, i) => i % 5 === room).map((tab) => oks.get(tab) ?? 0)
+    t.ok(seq >= Math.max(...acknowledged))
+  }
+})
