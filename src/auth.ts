@@ -2,8 +2,8 @@
  * Token → principal (RFC 7519, RFC 8725), and the only importer of jose.
  *
  * Always true: a principal's token had a good signature by a key of ours, an algorithm on that key's list, an expiry,
- * and a subject. Refused before any crypto: what is longer than 8 KB or has not three parts. A token's text is in no
- * message that leaves here.
+ * and a subject, and can be read in one way only. Refused before any crypto: what is longer than 8 KB or has not three
+ * base64url parts. A token's text is in no message that leaves here.
  */
 import { createPublicKey } from 'node:crypto'
 import {
@@ -41,10 +41,14 @@ export interface Credential {
 export type Verify = (token: string) => Promise<Credential | Failure>
 
 const MAX_TOKEN = 8192
-/** Three non-empty base64url parts (RFC 7515 7.1); five would be an encrypted token. */
-const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/
 /** The last instant that a Date can hold, in seconds. */
 const MAX_INSTANT = 8.64e12
+/** Milliseconds after which the endpoint is asked again for keys that are known. */
+const JWKS_MAX_AGE = 600_000
+/** Milliseconds in which it is asked but once for keys that are not. */
+const JWKS_COOLDOWN = 1000
+/** Milliseconds that it may take to answer. */
+const JWKS_TIMEOUT = 3000
 
 type Keys = Pick<Config, 'jwtSecret' | 'jwtPublicKey' | 'jwksUrl'>
 type Rules = Pick<Config, 'jwtIssuer' | 'jwtAudience' | 'clockTolerance'>
@@ -61,9 +65,11 @@ export async function createVerifier(config: Keys & Rules): Promise<Verify> {
   }
   return async (token) => {
     if (token.length > MAX_TOKEN) return failure('unauthorized', `a token has at most ${MAX_TOKEN} characters`)
-    if (!COMPACT_JWS.test(token)) return failure('unauthorized', 'a token has three base64url parts, divided by dots')
+    if (!isCompact(token)) return failure('unauthorized', 'a token has three base64url parts, divided by dots')
     try {
-      return toCredential((await jwtVerify(token, key, options)).payload, config.clockTolerance)
+      const { payload, protectedHeader } = await jwtVerify(token, key, options)
+      if (isAmbiguous(token, protectedHeader)) return failure('unauthorized', 'the token can be read in two ways')
+      return toCredential(payload, config.clockTolerance)
     } catch (error) {
       return toFailure(error)
     }
@@ -72,11 +78,33 @@ export async function createVerifier(config: Keys & Rules): Promise<Verify> {
 
 async function verificationKey(config: Keys): Promise<{ key: JWTVerifyGetKey; algorithms: string[] }> {
   if (config.jwksUrl) {
-    return { key: createRemoteJWKSet(new URL(config.jwksUrl)), algorithms: Object.values(ALGORITHMS).flat() }
+    return { key: remoteKeys(config.jwksUrl), algorithms: Object.values(ALGORITHMS).flat() }
   }
   if (config.jwtPublicKey) return publicKey(config.jwtPublicKey)
   const secret = await importJWK({ kty: 'oct', k: Buffer.from(config.jwtSecret ?? '').toString('base64url') }, 'HS256')
   return { key: async () => secret, algorithms: ['HS256'] }
+}
+
+/** The keys behind a URL. What is known of them goes on while the endpoint is slow or down. */
+function remoteKeys(url: string): JWTVerifyGetKey {
+  const keys = createRemoteJWKSet(new URL(url), {
+    cacheMaxAge: Number.POSITIVE_INFINITY,
+    cooldownDuration: JWKS_COOLDOWN,
+    timeoutDuration: JWKS_TIMEOUT,
+  })
+  let staleAt = Date.now() + JWKS_MAX_AGE
+  const refreshed = () => {
+    staleAt = Date.now() + JWKS_MAX_AGE
+  }
+  return (header, token) => {
+    if (Date.now() > staleAt) {
+      staleAt = Date.now() + JWKS_COOLDOWN
+      keys.reload().then(refreshed, () => {
+        // The keys that are known stay, and the endpoint is asked again.
+      })
+    }
+    return keys(header, token)
+  }
 }
 
 /** The algorithms that a public key may be used with, by its type or curve (RFC 7518, RFC 8037). */
@@ -97,6 +125,36 @@ async function publicKey(pem: string): Promise<{ key: JWTVerifyGetKey; algorithm
   return { key: async ({ alg }) => keys.get(alg) as CryptoKey, algorithms }
 }
 
+/** Three base64url parts (RFC 7515 7.1), as an encoder writes them; five would be an encrypted token. */
+function isCompact(token: string): boolean {
+  const parts = token.split('.')
+  return parts.length === 3 && parts.every((part) => part !== '' && encode(decode(part)) === part)
+}
+
+const decode = (part: string): Buffer => Buffer.from(part, 'base64url')
+const encode = (bytes: Buffer): string => bytes.toString('base64url')
+
+/** Whether another reader could take it for another token: one that knows `b64` (RFC 7797 7), or the first of two names. */
+function isAmbiguous(token: string, { b64 }: { b64?: unknown }): boolean {
+  const [header = '', payload = ''] = token.split('.')
+  return b64 === false || [header, payload].some((part) => namesTwice(decode(part).toString()))
+}
+
+/** Whether an object in a JSON text names a member twice (RFC 7519 4, RFC 7515 4). */
+function namesTwice(json: string): boolean {
+  const objects: Set<string>[] = []
+  for (const [mark, colon] of json.matchAll(/"(?:[^"\\]|\\.)*"(?=\s*(:)?)|[{}]/g)) {
+    if (mark === '{') objects.push(new Set())
+    else if (mark === '}') objects.pop()
+    else if (colon) {
+      const name = JSON.parse(mark)
+      if (objects.at(-1)?.has(name)) return true
+      objects.at(-1)?.add(name)
+    }
+  }
+  return false
+}
+
 function toCredential(payload: JWTPayload, clockTolerance: number): Credential | Failure {
   const { sub, exp, iat, jti, scope } = payload
   if (typeof sub !== 'string' || sub.length < 1 || sub.length > 128) {
@@ -113,8 +171,8 @@ function toCredential(payload: JWTPayload, clockTolerance: number): Credential |
       claims: payload,
     },
     tokenId: jti,
-    issuedAt: iat === undefined ? undefined : iat * 1000,
-    expiresAt: exp * 1000,
+    issuedAt: iat === undefined ? undefined : Math.floor(iat * 1000),
+    expiresAt: Math.floor(exp * 1000),
   }
 }
 
@@ -129,6 +187,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: "the token's signature is not by a key of this server",
   ERR_JOSE_ALG_NOT_ALLOWED: "the token's algorithm is not one that this server's key is for",
   ERR_JWKS_NO_MATCHING_KEY: 'the token names a key that this server does not know',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'the token names no key, and several would fit',
 }
 
 /** Signs a token with the server's own secret, for development and tests. @param life in seconds. */

@@ -29,7 +29,7 @@ import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
 import type { Delivery, Receiver, Socket } from './transport.ts'
-import type { Deadline, Wheel } from './wheel.ts'
+import type { Wheel } from './wheel.ts'
 
 /** Who is told what happens to connections, and to nobody's cost while they do nothing. */
 export interface Observer {
@@ -68,8 +68,6 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   readonly #pending = new Pending()
   readonly #intake: Intake
   #heartbeat: Heartbeat | undefined
-  /** When the peer has to have read on. */
-  #lag: Deadline | undefined
   #pingsAsJson = false
 
   constructor(id: string, link: Link, token: string | undefined, around: ConnectionSurroundings) {
@@ -84,6 +82,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
       clock: around.wheel,
       input: { hands: this, token, authTimeout, clockTolerance, now: Date.now },
     })
+    link.onTooSlow = (message) => this.close('too_slow', message)
     this.#actor.subscribe({ error: (error) => this.#crashed(error) })
   }
 
@@ -148,8 +147,6 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   drained(): void {
     this.#link.drained()
-    if (this.#lag) this.#around.wheel.clearTimeout(this.#lag)
-    this.#lag = undefined
     this.#safely(() => {
       for (const room of this.joined.values()) room.drained(this)
     })
@@ -162,20 +159,13 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   // What goes to the client.
 
-  /** Replies are always sent: a client that leaves too many of them unread is closed (rule S7). */
   reply(frame: ServerFrame, id?: CorrelationId): void {
     if (frame.type === 'error') this.#around.observer.error(frame.code)
-    const text = encode(frame, id)
-    const isTooMuch = this.#link.addUnread(text)
-    this.deliver(text)
-    if (isTooMuch && this.state === 'open') this.close('too_slow', 'too many replies were left unread')
+    this.#link.reply(encode(frame, id))
   }
 
-  /** A socket that stays congested for `maxLag` is closed. */
   deliver(frame: string | Uint8Array): Delivery {
-    const delivery = this.#link.send(frame)
-    if (this.congested && this.state === 'open') this.#lag ??= this.#waitForDrain()
-    return delivery
+    return this.#link.send(frame)
   }
 
   /** Answers a bad frame; too many of them end the connection. */
@@ -305,7 +295,6 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     for (const room of this.joined.values()) room.lost(this, this.credential.principal)
     this.joined.clear()
     this.#heartbeat?.stop()
-    if (this.#lag) this.#around.wheel.clearTimeout(this.#lag)
     this.session?.left(this.id)
     this.#around.onGone(this)
   }
@@ -313,11 +302,6 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   #nextAuth(): void {
     const { next } = this.#pending
     if (next) this.#actor.send({ type: 'auth', token: next.token })
-  }
-
-  #waitForDrain(): Deadline {
-    const { config, wheel } = this.#around
-    return wheel.setTimeout(() => this.close('too_slow', `nothing was read for ${config.maxLag} ms`), config.maxLag)
   }
 
   /** What goes wrong for one connection is the end of that one. */

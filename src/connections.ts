@@ -32,11 +32,11 @@ export class Connections {
 
   /** Refuses the request over HTTP, or begins a connection with it. */
   accept(upgrade: Upgrade): void {
-    const { config } = this.#around
+    const { config, wheel } = this.#around
     const refusal = refuseHandshake(upgrade, config) ?? this.#refuseCrowd(upgrade.remoteAddress)
     if (refusal) return upgrade.refuse(refusal)
     const id = `c_${randomBytes(9).toString('base64url')}`
-    const link = new Link(upgrade, subprotocolOf(upgrade))
+    const link = new Link(upgrade, subprotocolOf(upgrade), wheel, config.maxLag)
     const connection = new Connection(id, link, tokenOf(upgrade, config), this.#around)
     upgrade.onAborted(() => connection.closed(1006, 'the request was aborted'))
     this.#byId.set(id, connection)

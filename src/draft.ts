@@ -202,7 +202,10 @@ export class Draft {
     if (isFailure(state)) return state
     const { value } = state.document
     const can = this.#standing.machine.can(state.snapshot)
-    return failure('not_accepted', `${event.type} is not taken in ${JSON.stringify(value)}`, { value, can })
+    const isListed = can.includes(event.type)
+    const reason = isListed ? `a guard of ${event.type} says no` : `there is no transition for ${event.type}`
+    const known = can.length > 0 ? `; there is one for ${can.join(', ')}` : ''
+    return failure('not_accepted', `${reason} now${isListed ? '' : known}`, { value, can })
   }
 
   /** The machine's own fault: told without its words, which might hold what the caller may not see, and logged with them. */

@@ -30,7 +30,7 @@ export function refuseHandshake(request: RequestHead, rules: HandshakeRules): Ht
     })
   }
   if (!isKey(request.header('sec-websocket-key'))) return refusal(400, '"Sec-WebSocket-Key" must be 16 bytes in base64')
-  if (request.header('host') === '') return refusal(400, '"Host" is missing')
+  if (!AUTHORITY.test(request.header('host'))) return refusal(400, '"Host" must be one host, and a port perhaps')
   if (!isAllowedOrigin(request, rules.origins)) return refusal(403, 'this origin may not connect')
   return undefined
 }
@@ -87,8 +87,13 @@ function isAllowedOrigin(request: RequestHead, origins: readonly string[]): bool
   return sameHost(origin, request.header('host'))
 }
 
+/** What may stand in `Host` (RFC 9112 3.2): nothing of a path, a user, or a second host. */
+const AUTHORITY = /^[^\s,/?#@\\]+$/
+/** A serialized origin (RFC 6454 6.2). */
+const ORIGIN = /^https?:\/\/[^\s,/?#@\\]+$/i
+
 function sameHost(origin: string, host: string): boolean {
-  if (!URL.canParse(origin)) return false
+  if (!ORIGIN.test(origin) || !URL.canParse(origin)) return false
   const { protocol, host: originHost } = new URL(origin)
   return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === originHost
 }

@@ -5,6 +5,7 @@
  * `dropped`, and nothing throws; `congested` is set while frames would only wait in memory.
  */
 import type { Delivery, HttpAnswer, Receiver, Socket, Upgrade } from './transport.ts'
+import type { Deadline, Wheel } from './wheel.ts'
 
 /** Bytes of replies that may be left unread (rule S7). */
 const MAX_UNREAD = 1024 * 1024
@@ -17,9 +18,18 @@ export class Link {
   #socket: Socket | undefined
   #unread = 0
 
-  constructor(upgrade: Upgrade, subprotocol: string | undefined) {
+  readonly #wheel: Wheel
+  readonly #maxLag: number
+  #lag: Deadline | undefined
+  /** Told once the peer is too slow; whoever uses the link says what follows. */
+  onTooSlow = (_message: string): void => {}
+
+  /** @param maxLag milliseconds that a peer may leave unread what waits for it. */
+  constructor(upgrade: Upgrade, subprotocol: string | undefined, wheel: Wheel, maxLag: number) {
     this.#upgrade = upgrade
     this.#subprotocol = subprotocol
+    this.#wheel = wheel
+    this.#maxLag = maxLag
   }
 
   get remoteAddress(): string {
@@ -46,21 +56,34 @@ export class Link {
 
   send(frame: string | Uint8Array): Delivery {
     const delivery = this.#socket?.send(frame) ?? 'dropped'
-    if (delivery !== 'sent') this.congested = true
     if (delivery !== 'dropped') this.counters.sent++
+    if (delivery !== 'sent') this.#congest()
     return delivery
   }
 
-  /** Counts a reply that would only wait in memory. @returns whether that is more than may be left unread. */
-  addUnread(reply: string): boolean {
-    if (this.congested) this.#unread += Buffer.byteLength(reply)
-    return this.#unread > MAX_UNREAD
+  /** A frame that is sent whatever waits already, up to a limit (rule S7). */
+  reply(frame: string): void {
+    if (this.congested) this.#unread += Buffer.byteLength(frame)
+    this.send(frame)
+    if (this.#unread > MAX_UNREAD) this.onTooSlow('too many replies were left unread')
+  }
+
+  #congest(): void {
+    this.congested = true
+    if (!this.isOpen) return
+    this.#lag ??= this.#wheel.setTimeout(() => this.onTooSlow(`nothing was read for ${this.#maxLag} ms`), this.#maxLag)
   }
 
   /** The peer has read what waited. */
   drained(): void {
     this.congested = false
     this.#unread = 0
+    this.#stopWaiting()
+  }
+
+  #stopWaiting(): void {
+    if (this.#lag) this.#wheel.clearTimeout(this.#lag)
+    this.#lag = undefined
   }
 
   /** A WebSocket ping (RFC 6455 5.5.2). */
@@ -77,5 +100,6 @@ export class Link {
 
   closed(): void {
     this.#socket = undefined
+    this.#stopWaiting()
   }
 }

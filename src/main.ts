@@ -46,8 +46,14 @@ async function greet({ host, port, machines, issueToken }: Server, config: Confi
   const lines = [`WebSocket   ws://${at}/ws`, `Playground  http://${at}/`, `Machines    ${machines.join(', ')}`]
   if (issueToken && !config.production) {
     const token = await issueToken('ann')
-    lines.push('', 'A token for the user ann, good for an hour:', token, '', 'Talk to it:')
-    lines.push(`npx wscat -c ws://${at}/ws -H "Authorization: Bearer ${token}"`)
+    lines.push(
+      '',
+      'A token for the user ann, good for an hour ("npx chartroom token bob" makes one for bob):',
+      token,
+      '',
+      'Talk to it:',
+    )
+    lines.push(`npx -y wscat -c ws://${at}/ws -H "Authorization: Bearer ${token}"`)
   }
   console.log(lines.join('\n'))
 }

@@ -52,10 +52,18 @@ export class Rooms {
   of(name: string, user: string): Room | Failure {
     const [, machineName, given] = NAME.exec(name) ?? []
     if (machineName === undefined || given === undefined) {
-      return failure('bad_room', `a room is named machine/key, got ${JSON.stringify(name)}`, { path: '/room' })
+      const form = 'a room is named machine/key: the machine in lower case, the key of letters, digits and _ . : @ -'
+      return failure('bad_room', `${form}; got ${JSON.stringify(name)}`, { path: '/room' })
     }
     const machine = this.#around.machines.get(machineName)
-    if (!machine) return failure('unknown_machine', `no machine is called ${machineName}`, { path: '/room' })
+    if (!machine)
+      return failure(
+        'unknown_machine',
+        `no machine is called ${machineName}; there are ${[...this.#around.machines.keys()].join(', ')}`,
+        {
+          path: '/room',
+        },
+      )
     const key = given === OWN ? user : given
     if (!NAME.test(`${machineName}/${key}`))
       return failure('bad_room', 'your user id is no room key', { path: '/room' })

@@ -1,9 +1,8 @@
 /**
  * The transport on uWebSockets.js, and its only importer.
  *
- * Always true: an answer is written corked, and a socket's first frame is written inside a cork of its own. (After an
- * asynchronous upgrade uWebSockets.js looks at a response that has become a WebSocket unless somebody has uncorked
- * it meanwhile; docs/decisions/0004.) A closed uWS socket throws on every call: here it does nothing.
+ * Always true: an answer is written corked; an upgrade happens while another response holds the cork, since the one
+ * that is upgraded must not (docs/decisions/0004). A closed uWS socket throws on every call: here it does nothing.
  */
 
 import type {
@@ -15,6 +14,7 @@ import type {
   WebSocket,
 } from 'uWebSockets.js'
 import { STATUS_CODES } from 'node:http'
+import { CorkHolder } from './cork-holder.ts'
 import type {
   Delivery,
   HttpAnswer,
@@ -32,7 +32,11 @@ const ADVICE = `uWebSockets.js did not load. Its binaries need Linux, macOS or W
 2.27 for Node 20, 2.38 (Debian 13, Ubuntu 24.04) for Node 22 and later.
 To install it from the project itself: npm install uNetworking/uWebSockets.js#v20.52.0`
 
+/** Bytes of a request's head: a token of 8 KB and the rest. uWebSockets.js reads it when it loads. */
+const MAX_HEAD = '16384'
+
 const loadUws = async () => {
+  process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= MAX_HEAD
   try {
     return (await import('uWebSockets.js')).default
   } catch (error) {
@@ -54,17 +58,18 @@ interface UserData {
 export async function listen(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
   const uws = await loadUws()
   const app = uws.App()
+  const holder = new CorkHolder(app)
   app.ws<UserData>('/ws', {
     maxPayloadLength: options.maxPayload,
     maxBackpressure: options.maxBuffered,
     sendPingsAutomatically: false,
     idleTimeout: 0,
     maxLifetime: 0,
-    upgrade: (res, req, context) => handlers.upgrade(new UwsUpgrade(res, req, context)),
+    upgrade: (res, req, context) => handlers.upgrade(new UwsUpgrade(res, req, context, holder)),
     open: (ws) => {
       const data = ws.getUserData()
       data.socket = new UwsSocket(ws)
-      ws.cork(() => data.receiver.opened(data.socket as UwsSocket))
+      data.receiver.opened(data.socket)
     },
     message: (ws, frame, isBinary) => ws.getUserData().receiver.frame(frame, isBinary),
     pong: (ws) => ws.getUserData().receiver.ponged(),
@@ -78,7 +83,9 @@ export async function listen(options: TransportOptions, handlers: TransportHandl
     },
   })
   app.any('/*', (res, req) => void answer(res, req, handlers))
-  return new UwsTransport(uws, app, await bind(uws, app, options))
+  const listening = await bind(uws, app, options)
+  await holder.begin(options.host, uws.us_socket_local_port(listening))
+  return new UwsTransport(uws, app, listening, holder)
 }
 
 /** The exclusive listen is missing from the package's types; without it a second server would share the port. */
@@ -103,10 +110,12 @@ class UwsTransport implements Transport {
   readonly port: number
   readonly #uws: Uws
   readonly #app: TemplatedApp
+  readonly #holder: CorkHolder
   #listening: us_listen_socket | undefined
 
-  constructor(uws: Uws, app: TemplatedApp, listening: us_listen_socket) {
+  constructor(uws: Uws, app: TemplatedApp, listening: us_listen_socket, holder: CorkHolder) {
     this.#uws = uws
+    this.#holder = holder
     this.#app = app
     this.#listening = listening
     this.port = uws.us_socket_local_port(listening)
@@ -119,6 +128,7 @@ class UwsTransport implements Transport {
 
   close(): void {
     this.#listening = undefined
+    this.#holder.end()
     this.#app.close()
   }
 }
@@ -179,11 +189,13 @@ class CopiedHead implements RequestHead {
 class UwsUpgrade extends CopiedHead implements Upgrade {
   readonly remoteAddress: string
   readonly #context: us_socket_context_t
+  readonly #holder: CorkHolder
   #res: HttpResponse | undefined
   #aborted = (): void => {}
 
-  constructor(res: HttpResponse, req: UwsRequest, context: us_socket_context_t) {
+  constructor(res: HttpResponse, req: UwsRequest, context: us_socket_context_t, holder: CorkHolder) {
     super(req)
+    this.#holder = holder
     this.#res = res
     this.#context = context
     this.remoteAddress = Buffer.from(res.getRemoteAddressAsText()).toString()
@@ -200,11 +212,10 @@ class UwsUpgrade extends CopiedHead implements Upgrade {
   open(subprotocol: string | undefined, receiver: Receiver): boolean {
     const res = this.#take()
     if (!res) return false
-    res.cork(() => {
-      const key = this.header('sec-websocket-key')
+    this.#holder.run(() => {
       res.upgrade<UserData>(
         { receiver },
-        key,
+        this.header('sec-websocket-key'),
         subprotocol ?? '',
         this.header('sec-websocket-extensions'),
         this.#context,
@@ -253,7 +264,7 @@ function write(res: HttpResponse, { status, headers = {}, body }: HttpAnswer, is
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`.trim())
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
-    if (isHead) res.endWithoutBody(Buffer.byteLength(body ?? ''))
+    if (isHead) res.writeHeader('Content-Length', `${Buffer.byteLength(body ?? '')}`).endWithoutBody()
     else res.end(body)
   })
 }

@@ -31,11 +31,14 @@ async function within1s(holds: () => Promise<boolean>): Promise<boolean> {
   return true
 }
 
-/** The probe of a server that has no socket any more: the kernel lets go of one that was ended within seconds. */
+/** One that listens, and both ends of the request that the server holds open to itself. */
+const OWN_SOCKETS = 3
+
+/** The probe of a server that has no socket of a client any more: the kernel lets go of one that was ended within seconds. */
 async function atRest(server: ServerProcess): Promise<Probe> {
   for (;;) {
     const probe = await server.probe()
-    if (probe.sockets === 1) return probe
+    if (probe.sockets === OWN_SOCKETS) return probe
   }
 }
 

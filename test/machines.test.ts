@@ -38,9 +38,28 @@ t.test('machines', async (t) => {
     },
   )
 
+  t.test('L5 an action that rejects later, or changes the state in place, is logged and changes nothing', async (t) => {
+    const tab = await Tab.open(server, 'ann')
+    t.match(await tab.ask(send('faulty/later', 'fail.later')), { type: 'ok', seq: 2 })
+    t.match(await tab.ask(send('faulty/later', 'change.in.place')), { type: 'ok', seq: 3 })
+    t.match(await tab.ask({ type: 'get', room: 'faulty/later' }), { seq: 3, state: { context: { count: 1 } } })
+    t.match(server.stderr, /rejected later/)
+    t.match(server.stderr, /read only/)
+  })
+
+  t.test('L5 an endless raise is stopped, and nobody else waits for it', async (t) => {
+    const [tab, other] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+    const [failed, pong] = await Promise.all([
+      tab.ask(send('faulty/loop', 'raise.for.ever')),
+      other.ask({ type: 'ping' }),
+    ])
+    t.match(failed, { code: 'event_failed' })
+    t.equal(pong.type, 'pong')
+  })
+
   t.test('L5 a state that is no JSON is its own event’s fault, and no other room’s', async (t) => {
     const [tab, other] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
-    for (const type of ['make.bigint', 'make.loop']) {
+    for (const type of ['make.bigint', 'make.loop', 'make.date', 'make.function']) {
       const [failed, ok] = await Promise.all([tab.ask(send('faulty/json', type)), other.ask(send('faulty/c', 'count'))])
       t.match(failed, { code: 'event_failed' }, type)
       t.match(ok, { type: 'ok' })

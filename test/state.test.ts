@@ -144,6 +144,58 @@ t.test('rooms', async (t) => {
     t.equal((await watcher.post('next', room)).seq, seq + 2, 'one room.left, no more')
   })
 
+  t.test('S8 leave and join in one segment, and no ghost is left', async (t) => {
+    const watcher = await Tab.open(server, 'watcher')
+    for (const way of ['leave join', 'join leave join', 'join join leave join', 'join']) {
+      const frames = way.split(' ')
+      const room = `chat/ghost-${frames.join('-')}`
+      await watcher.join(room)
+      const tab = await Tab.open(server, 'ghost')
+      tab.burst(frames.map((type, id) => ({ type, room, id })))
+      await tab.next((frame) => frame.id === frames.length - 1)
+      t.same((await tab.ask({ type: 'status' })).rooms, [room])
+      tab.socket.terminate()
+      await watcher.until(
+        async () => !watcher.state(room).context.online.includes('ghost') && (watcher.seq(room) ?? 0) > 3,
+      )
+      t.same(watcher.state(room).context.online, ['watcher'])
+    }
+  })
+
+  t.test('S7 who stops reading costs a cursor, and is exactly right when it reads on', async (t) => {
+    const [slow, other] = [await Tab.open(server, 'slow'), await Tab.open(server, 'other')]
+    await slow.join('chat/slow')
+    await slow.join('counter/slow')
+    slow.socket.pause()
+    slow.burst([{ type: 'join', room: 'chat/later' }])
+    for (let i = 0; i < 300; i++) await other.post('x'.repeat(50_000), 'chat/slow')
+    for (let i = 0; i < 10; i++) await other.ask(increment('counter/slow'))
+    slow.socket.resume()
+    for (const room of ['chat/slow', 'counter/slow']) {
+      const { seq, state } = await other.ask({ type: 'get', room })
+      await slow.reaches(room, seq)
+      t.same(slow.state(room), state, room)
+    }
+    const { seq } = await other.post('to who joined while it did not read', 'chat/later')
+    await slow.reaches('chat/later', seq)
+    t.match(slow.state('chat/later').context.messages, [{ id: seq }])
+    t.ok(slow.frames.filter((frame) => frame.type === 'patch' && frame.room === 'chat/slow').length < 300)
+  })
+
+  t.test('S7 replies that are left unread, and a socket that is not read at all, end in 4211', async (t) => {
+    const strict = await startServer(t, { env: { CHARTROOM_MAX_LAG: '500' } })
+    const other = await Tab.open(strict, 'ann')
+    for (let i = 0; i < 100; i++) await other.post('x'.repeat(50_000), 'chat/big')
+    for (const frames of [Array(10).fill({ type: 'get', room: 'chat/big' }), [{ type: 'get', room: 'chat/big' }]]) {
+      const greedy = await Tab.open(strict, 'greedy')
+      greedy.socket.pause()
+      greedy.burst(frames)
+      await other.until(async () => (await strict.metric('chartroom_connections{state="open"}')) === 1)
+      greedy.socket.resume()
+      t.same(await greedy.close(), { code: 4211, reason: 'too_slow' })
+    }
+  })
+
   t.test('L4 if with a stale seq: conflict, and nothing changes', async (t) => {
     const ann = await Tab.open(server, 'ann')
     const room = 'counter/l4'
@@ -234,6 +286,19 @@ t.test('what survives kill -9', async (t) => {
       t.match(await back.ask({ type: 'get', room }), { seq: 201, state: { context: { count: 200 } } })
       await back.leave()
     }
+  })
+
+  t.test('L2 what looks like a reference of XState’s is kept as it is; copies have an end', async (t) => {
+    const ann = await Tab.open(server, 'ann')
+    const room = 'document/odd'
+    const value = { xstate$$type: 1, id: '__proto__', list: [{ xstate$$type: 1, id: 'q' }] }
+    const patch = (ops: object[]) => ann.ask({ type: 'send', room, event: { type: 'document.patch', ops } })
+    await patch([{ op: 'add', path: '/a', value }])
+    const copies = Array.from({ length: 26 }, (_, i) => ({ op: 'copy', from: '', path: `/c${i}` }))
+    t.match(await patch(copies), { code: 'event_failed' })
+    await server.crashAndRestart()
+    const back = await Tab.open(server, 'ann')
+    t.same((await back.ask({ type: 'get', room })).state.context.document, { a: value })
   })
 
   t.test('S8 who was in a room at the kill has left it before anybody joins', async (t) => {
