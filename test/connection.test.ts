@@ -67,6 +67,16 @@ t.test('connections', async (t) => {
     ])
   })
 
+  t.test('C6 the state of a connection is in status, in its story and in the metrics', async (t) => {
+    const [waiting, open] = [await Tab.open(server, '', { token: null }), await Tab.open(server, 'six')]
+    t.match(await waiting.ask({ type: 'status' }), { code: 'not_in_state', state: 'connecting' })
+    const { connection, state } = await open.ask({ type: 'status' })
+    t.equal(state, 'open')
+    t.equal((await server.story(connection, 'open')).at(-1)?.to, 'open')
+    t.ok((await server.metric('chartroom_connections{state="connecting"}')) >= 1)
+    t.ok((await server.metric('chartroom_connections{state="open"}')) >= 1)
+  })
+
   t.test('CONN-3 a frame gets its answer, and the counters agree with what was sent and received', async (t) => {
     const tab = await Tab.open(server, 'three')
     for (let i = 0; i < 4; i++) await tab.ask({ type: 'ping', data: i })
@@ -226,7 +236,7 @@ t.test('connections', async (t) => {
     t.equal((await upgrade(server.port, asked({ authorization }))).status, 101)
   })
 
-  t.test('C5 CONC-2 over the limit of a user: five open, three refused, a freed place is usable', async (t) => {
+  t.test('CONC-2 C5 over the limit of a user: five open, three refused, a freed place is usable', async (t) => {
     const tabs = await Promise.all(
       Array.from({ length: 8 }, async () => Tab.connect(server, { token: await tokenFor('crowd') })),
     )

@@ -83,30 +83,6 @@ t.test('rooms', async (t) => {
     }
   })
 
-  t.test('ORDER-1 ORDER-2 L1 fifty events of one sender are taken in order, their seqs without a hole', async (t) => {
-    const [ann, bob] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
-    const room = 'chat/order'
-    await bob.join(room)
-    const texts = Array.from({ length: 50 }, (_, i) => `message ${i}`)
-    ann.burst(texts.map((text, id) => ({ type: 'send', room, event: { type: 'message.post', text }, id })))
-    const last = await ann.next((frame) => frame.id === 49)
-    const seqs = ann.frames.filter((frame) => frame.type === 'ok').map((frame) => frame.seq)
-    t.same(
-      seqs,
-      Array.from({ length: 50 }, (_, i) => (seqs[0] as number) + i),
-    )
-    await bob.reaches(room, last.seq)
-    const { messages } = bob.state(room).context
-    t.same(
-      messages.map(({ text }: { text: string }) => text),
-      texts,
-    )
-    t.same(
-      messages.map(({ id }: { id: number }) => id),
-      seqs,
-    )
-  })
-
   t.test('CONC-1 five tabs of one user: one message reaches each of them once, with the same seq', async (t) => {
     const tabs = await Promise.all(Array.from({ length: 5 }, () => Tab.open(server, 'five')))
     const stranger = await Tab.open(server, 'stranger')
