@@ -10,7 +10,7 @@ import { type Failure, failure, httpStatus, isFailure } from './errors.ts'
 import { bearerOf, unauthorized } from './handshake.ts'
 import type { Story } from './journal.ts'
 import type { Revocation } from './revocations.ts'
-import type { HttpAnswer, HttpRequest } from './transport.ts'
+import { type HttpAnswer, type HttpRequest, jsonAnswer as json } from './transport.ts'
 
 /** What the API needs of the server. */
 export interface Service {
@@ -85,9 +85,3 @@ function notThere(methods: string[]): HttpAnswer {
 }
 
 const refusal = (refused: Failure): HttpAnswer => json(httpStatus(refused.code), refused)
-
-const json = (status: number, value: unknown): HttpAnswer => ({
-  status,
-  headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
-  body: JSON.stringify(value),
-})

@@ -7,7 +7,7 @@ import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { refuseHandshake, subprotocolOf, tokenOf } from './handshake.ts'
 import { Tally } from './limits.ts'
 import { Link } from './link.ts'
-import type { HttpAnswer, Upgrade } from './transport.ts'
+import { type HttpAnswer, textAnswer, type Upgrade } from './transport.ts'
 
 /** Milliseconds for which a refused token counts against its address. */
 const FAILURE_WINDOW = 60_000
@@ -80,8 +80,5 @@ export class Connections {
   }
 }
 
-const comeBack = (status: number, seconds: number, message: string): HttpAnswer => ({
-  status,
-  headers: { 'Retry-After': `${seconds}`, 'Content-Type': 'text/plain' },
-  body: `${message}\n`,
-})
+const comeBack = (status: number, seconds: number, message: string): HttpAnswer =>
+  textAnswer(status, message, { 'Retry-After': `${seconds}` })

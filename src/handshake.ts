@@ -6,7 +6,7 @@
  */
 import type { Failure } from './errors.ts'
 import { SUBPROTOCOL } from './protocol.ts'
-import type { HttpAnswer, RequestHead } from './transport.ts'
+import { type HttpAnswer, type RequestHead, textAnswer as refusal } from './transport.ts'
 
 export interface HandshakeRules {
   /** Browser origins that may connect, `*` for any; none for those of the same host. */
@@ -96,8 +96,4 @@ function sameHost(origin: string, host: string): boolean {
   if (!ORIGIN.test(origin) || !URL.canParse(origin)) return false
   const { protocol, host: originHost } = new URL(origin)
   return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === originHost
-}
-
-function refusal(status: number, message: string, headers: Record<string, string> = {}): HttpAnswer {
-  return { status, headers: { 'Content-Type': 'text/plain', ...headers }, body: `${message}\n` }
 }

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { isLoopback } from './config.ts'
 import { refuseHandshake } from './handshake.ts'
-import type { HttpAnswer, HttpRequest } from './transport.ts'
+import { type HttpAnswer, type HttpRequest, jsonAnswer as json, textAnswer as text } from './transport.ts'
 
 /** What the routes need of the server. */
 export interface Site {
@@ -70,15 +70,3 @@ const PAGE_HEADERS = {
   'Referrer-Policy': 'no-referrer',
   'Cache-Control': 'no-cache',
 }
-
-const json = (status: number, value: unknown): HttpAnswer => ({
-  status,
-  headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
-  body: JSON.stringify(value),
-})
-
-const text = (status: number, message: string, headers: Record<string, string> = {}): HttpAnswer => ({
-  status,
-  headers: { 'Content-Type': 'text/plain', ...headers },
-  body: `${message}\n`,
-})

@@ -50,6 +50,20 @@ export interface HttpAnswer {
   readonly body?: string | Uint8Array
 }
 
+/** An answer of one line of plain text. */
+export const textAnswer = (status: number, message: string, headers: Record<string, string> = {}): HttpAnswer => ({
+  status,
+  headers: { 'Content-Type': 'text/plain', ...headers },
+  body: `${message}\n`,
+})
+
+/** An answer in JSON that nobody keeps. */
+export const jsonAnswer = (status: number, value: unknown): HttpAnswer => ({
+  status,
+  headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
+  body: JSON.stringify(value),
+})
+
 /** A request to upgrade that waits for its answer: one of `open` and `refuse`, once, at any time. */
 export interface Upgrade extends RequestHead {
   readonly remoteAddress: string
