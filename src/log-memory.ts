@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import {
   type Batch,
   type CommitResult,
+  DamagedLog,
   decodeLine,
   decodeSegment,
   encodeSegment,
@@ -17,44 +18,70 @@ import {
 
 interface Topic {
   last: number
-  segments: Buffer[]
+  trimmed: number
+  segments: { readonly last: number; readonly bytes: Buffer }[]
   snapshot?: string
 }
 
 export class MemoryLog implements Log {
   readonly #epoch = randomUUID().slice(0, 8)
   readonly #topics = new Map<string, Topic>()
+  readonly #quarantine = new Map<string, string>()
 
   async commit(batches: readonly Batch[]): Promise<CommitResult[]> {
     return batches.map((batch) => this.#append(batch))
   }
 
-  #append({ topic: name, after, lines, snapshot }: Batch): CommitResult {
-    const topic = this.#topics.get(name) ?? { last: 0, segments: [] }
+  async probe(): Promise<void> {}
+
+  #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
+    const topic = this.#topic(name) ?? { last: 0, trimmed: 0, segments: [] }
     if (topic.last !== after) return { conflict: { actual: topic.last } }
-    if (lines.length > 0) topic.segments.push(encodeSegment(lines))
+    const last = after + lines.length
+    if (lines.length > 0) topic.segments.push({ last, bytes: encodeSegment(lines) })
     if (snapshot) topic.snapshot = snapshot
-    topic.last = after + lines.length
+    if (trim !== undefined) this.#trim(topic, trim)
+    topic.last = last
     this.#topics.set(name, topic)
-    return { last: topic.last }
+    return { last }
   }
 
-  async read(topic: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
-    const segments = this.#topics.get(topic)?.segments ?? []
-    return withoutHole(segments.flatMap((segment) => decodeSegment(segment, after)).slice(0, limit), after)
+  #trim(topic: Topic, upTo: number): void {
+    while (topic.segments.length > 1 && (topic.segments[0]?.last ?? Number.POSITIVE_INFINITY) <= upTo)
+      topic.trimmed = topic.segments.shift()?.last ?? topic.trimmed
   }
 
-  async last(topic: string): Promise<number> {
-    return this.#topics.get(topic)?.last ?? 0
+  async read(name: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
+    const { segments, trimmed } = this.#topic(name) ?? { segments: [], trimmed: 0 }
+    const records = segments.flatMap(({ bytes }) => decodeSegment(bytes, after)).slice(0, limit)
+    return withoutHole(records, after, trimmed)
   }
 
-  async getSnapshot(topic: string): Promise<LogSnapshot | undefined> {
-    const line = this.#topics.get(topic)?.snapshot
+  async last(name: string): Promise<number> {
+    return this.#topic(name)?.last ?? 0
+  }
+
+  async getSnapshot(name: string): Promise<LogSnapshot | undefined> {
+    const line = this.#topic(name)?.snapshot
     return line === undefined ? undefined : decodeLine<LogSnapshot>(line)
   }
 
   async epoch(): Promise<string> {
     return this.#epoch
+  }
+
+  async topics(prefix: string): Promise<string[]> {
+    return [...this.#topics.keys()].filter((name) => name.startsWith(prefix))
+  }
+
+  quarantine(name: string, why: string): void {
+    this.#quarantine.set(name, why)
+  }
+
+  #topic(name: string): Topic | undefined {
+    const why = this.#quarantine.get(name)
+    if (why !== undefined) throw new DamagedLog(`${name} is set aside: ${why}`)
+    return this.#topics.get(name)
   }
 
   async close(): Promise<void> {}

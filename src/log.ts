@@ -3,7 +3,8 @@
  * disk, `log-memory.ts` for tests; both pass one contract suite.
  *
  * Always true: what a `commit` resolved survives `kill -9` and a power cut; records of a topic are read in order,
- * without a hole; a record whose CRC32 does not hold is never returned.
+ * without a hole; a record whose CRC32 does not hold is never returned. Only the head of a topic is ever forgotten, and
+ * only behind a snapshot.
  */
 import { crc32 } from 'node:zlib'
 import type { Operation } from './patch.ts'
@@ -36,6 +37,8 @@ export interface Batch {
   readonly lines: readonly string[]
   /** The line of a `LogSnapshot`. */
   readonly snapshot?: string
+  /** Records up to this seq may be forgotten: a snapshot stands at or behind it. */
+  readonly trim?: number
 }
 
 /** A topic's last place after the commit, or that somebody else was there first. */
@@ -44,10 +47,16 @@ export type CommitResult = { readonly last: number } | { readonly conflict: { re
 export interface Log {
   /**
    * Appends to many topics at once. Atomic per topic; resolves when all of it is durable, with one result per batch.
-   * @throws when the engine could not say that it is durable: the outcome is unknown then, never "failed".
+   * @throws {StorageRefused} where the disk is full or takes no writes; anything else where the engine could not say that
+   * it is durable. The outcome is unknown in either case, never "failed".
    */
   commit(batches: readonly Batch[]): Promise<CommitResult[]>
-  /** Records with a seq above `after`, in order, at most `limit`. @throws {DamagedLog} */
+  /** Resolves when the storage takes writes. @throws as `commit` */
+  probe(): Promise<void>
+  /**
+   * Records with a seq above `after`, in order, at most `limit`; where those right behind `after` were trimmed, from the
+   * first that is still held. @throws {DamagedLog}
+   */
   read(topic: string, range: { after: number; limit: number }): Promise<LogRecord[]>
   /** The last seq of a topic, 0 when nothing was ever appended. */
   last(topic: string): Promise<number>
@@ -55,12 +64,21 @@ export interface Log {
   getSnapshot(topic: string): Promise<LogSnapshot | undefined>
   /** Which life of the log a topic's seqs count in; changes when a log was lost, reset or restored from a backup. */
   epoch(topic: string): Promise<string>
+  /** The names of all topics that begin with `prefix`, in no order. */
+  topics(prefix: string): Promise<string[]>
+  /** Refuses a topic from now on, since what is stored of it cannot be trusted. */
+  quarantine(topic: string, why: string): void
   close(): Promise<void>
 }
 
 /** A record that is not what was written: its CRC32 does not hold, or its seq leaves a hole. */
 export class DamagedLog extends Error {
   override readonly name = 'DamagedLog'
+}
+
+/** The storage takes no writes: it is full, read-only, or failed. */
+export class StorageRefused extends Error {
+  override readonly name = 'StorageRefused'
 }
 
 /**
@@ -95,10 +113,14 @@ export function decodeSegment(segment: Uint8Array, after: number): LogRecord[] {
     .filter((record) => record.seq > after)
 }
 
-/** `records`, once it is sure that they go on from `after` without a hole. @throws {DamagedLog} */
-export function withoutHole(records: LogRecord[], after: number): LogRecord[] {
-  records.forEach((record, i) => {
-    if (record.seq !== after + i + 1) throw new DamagedLog(`record ${after + i + 1} is missing, ${record.seq} is there`)
+/**
+ * `records`, once it is sure that there is no hole among them, nor between `after` and the first of them, but for what
+ * was trimmed: everything up to `trimmed`. @throws {DamagedLog}
+ */
+export function withoutHole(records: LogRecord[], after: number, trimmed = 0): LogRecord[] {
+  const first = Math.max(after, trimmed) + 1
+  records.forEach(({ seq }, i) => {
+    if (seq !== first + i) throw new DamagedLog(`record ${first + i} is missing, ${seq} is there`)
   })
   return records
 }
