@@ -1,11 +1,15 @@
 /**
- * Group commit: all rooms that have mail take their turn in one tick of the event loop, and what they append goes
- * down as one transaction.
+ * Group commit: all rooms and inboxes that have mail take their turn in one tick of the event loop, and what they append
+ * goes down as one transaction.
  *
  * Always true: one transaction is under way at a time, and whatever arrives meanwhile shares the next; a promise per
- * tick, none per event.
+ * tick, none per event. While the storage refuses writes, turns only read, and the storage is asked again and again.
  */
-import type { Batch, CommitResult, Log } from './log.ts'
+import { type Batch, type CommitResult, type Log, StorageRefused } from './log.ts'
+import type { Logger } from './logger.ts'
+
+/** Milliseconds between two questions whether the storage takes writes again. */
+const PROBE_EVERY = 250
 
 /** One that takes part: `commit` takes its turn, and calls `append` before it first awaits, or not at all. */
 export interface Participant {
@@ -14,19 +18,34 @@ export interface Participant {
 
 export class Commits {
   readonly #log: Log
+  readonly #logger: Logger
   readonly #due = new Set<Participant>()
+  readonly #deferred = new Set<Participant>()
   #group = new Group()
   #scheduled = false
   #underWay = false
+  #probing: NodeJS.Timeout | undefined
 
-  constructor(log: Log) {
+  constructor(log: Log, logger: Logger) {
     this.#log = log
+    this.#logger = logger
+  }
+
+  /** Whether the storage takes writes, as far as is known. */
+  get isWritable(): boolean {
+    return this.#probing === undefined
   }
 
   /** Lets `participant` take a turn in the next tick. */
   enlist(participant: Participant): void {
     this.#due.add(participant)
     this.#schedule()
+  }
+
+  /** Lets `participant` take a turn as soon as the storage takes writes. */
+  enlistToWrite(participant: Participant): void {
+    if (this.isWritable) this.enlist(participant)
+    else this.#deferred.add(participant)
   }
 
   /** Adds to the transaction of this tick. @throws what the log throws: the outcome is unknown then. */
@@ -39,6 +58,7 @@ export class Commits {
   /** Resolves when nothing waits and nothing is under way. */
   async settled(): Promise<void> {
     while (this.#scheduled || this.#underWay) await new Promise((resolve) => setImmediate(resolve))
+    clearTimeout(this.#probing)
   }
 
   #schedule(): void {
@@ -59,9 +79,37 @@ export class Commits {
 
   async #write(group: Group): Promise<void> {
     this.#underWay = true
-    await this.#log.commit(group.batches).then(group.resolve, group.reject)
+    try {
+      group.resolve(await this.#log.commit(group.batches))
+    } catch (error) {
+      if (error instanceof StorageRefused) this.#refused(error)
+      group.reject(error)
+    }
     this.#underWay = false
     if (this.#due.size > 0) this.#schedule()
+  }
+
+  #refused(error: StorageRefused): void {
+    if (this.isWritable) this.#logger.error({ err: error }, 'the storage refuses writes; rooms can only be read')
+    this.#probeLater()
+  }
+
+  #probeLater(): void {
+    clearTimeout(this.#probing)
+    this.#probing = setTimeout(() => void this.#probe(), PROBE_EVERY)
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      await this.#log.probe()
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'the storage still refuses writes')
+      return this.#probeLater()
+    }
+    this.#probing = undefined
+    this.#logger.info('the storage takes writes again')
+    for (const participant of this.#deferred) this.enlist(participant)
+    this.#deferred.clear()
   }
 }
 

@@ -52,6 +52,13 @@ const options = z.strictObject({
   maxFramesPerSecond: count(0).describe('frames of a connection in a second; 0 for any number'),
   maxBytesPerSecond: count(0).describe('bytes of a connection in a second; 0 for any number'),
   maxFrame: count(65_536, 1024).describe('bytes of a frame; over four times that ends the connection'),
+  inboxCapacity: count(10_000, 1).describe('unsettled messages of one user'),
+  inboxPolicy: z
+    .enum(['refuse', 'drop_oldest'])
+    .default('refuse')
+    .describe('what a full inbox does: refuse, drop_oldest'),
+  ackTimeout: milliseconds(30_000, 100).describe('ms after which an unsettled message is delivered again'),
+  maxAttempts: count(5, 1).describe('failed deliveries after which a message is a dead letter'),
   drainTimeout: milliseconds(10_000).describe('ms that a shutdown may take'),
   maxLag: milliseconds(30_000, 100).describe('ms that a consumer may lag behind before it is closed'),
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']).default('info').describe('what is logged'),

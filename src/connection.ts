@@ -19,6 +19,7 @@ import { converse, converseEarly, type Party, welcome } from './conversation.ts'
 import { type CloseReason, closeCodes, comesBack, type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
 import { unauthorized } from './handshake.ts'
 import { Heartbeat, type Pulse } from './heartbeat.ts'
+import type { Inboxes } from './inboxes.ts'
 import { Intake } from './intake.ts'
 import type { Transition } from './journal.ts'
 import type { Link } from './link.ts'
@@ -44,6 +45,7 @@ export interface ConnectionSurroundings {
   readonly verify: Verify
   readonly sessions: Sessions
   readonly rooms: Rooms
+  readonly inboxes: Inboxes
   readonly wheel: Wheel
   readonly logger: Logger
   readonly observer: Observer
@@ -55,6 +57,7 @@ export interface ConnectionSurroundings {
 export class Connection implements Hands, Receiver, Member, Party, Pulse {
   readonly id: string
   readonly rooms: Rooms
+  readonly inboxes: Inboxes
   readonly maxRooms: number
   readonly joined = new Map<string, Room>()
   state: ConnectionState = 'connecting'
@@ -73,6 +76,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   constructor(id: string, link: Link, token: string | undefined, around: ConnectionSurroundings) {
     this.id = id
     this.rooms = around.rooms
+    this.inboxes = around.inboxes
     this.maxRooms = around.config.maxRoomsPerConnection
     this.#around = around
     this.#link = link
@@ -149,6 +153,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     this.#link.drained()
     this.#safely(() => {
       for (const room of this.joined.values()) room.drained(this)
+      if (this.user !== null) this.inboxes.drained(this.user, this.id)
     })
   }
 
@@ -201,6 +206,10 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
 
   // What rooms say.
 
+  fellBehind(): void {
+    this.close('too_slow', 'the log does not go back as far as this connection has read')
+  }
+
   entersRoom(room: Room): boolean {
     if (this.state !== 'open') return false
     this.joined.set(room.name, room)
@@ -251,7 +260,10 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   enterSession(): void {
-    this.#around.sessions.of(this.credential.principal.user).join(this)
+    const { user } = this.credential.principal
+    void this.inboxes.ready(user).then(() => {
+      if (this.state === 'authenticated') this.#safely(() => this.#around.sessions.of(user).join(this))
+    })
   }
 
   welcome(): void {
@@ -259,6 +271,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     this.#pingsAsJson = auth?.heartbeat === 'json'
     this.reply(welcome(this, this.#around.config), auth?.id)
     this.#heartbeat = new Heartbeat(this.#around.config, this.#around.wheel, this)
+    this.inboxes.opened(this.credential.principal.user, this)
     for (const waiting of this.#pending.takeFrames()) converse(this, waiting)
   }
 
@@ -295,6 +308,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     for (const room of this.joined.values()) room.lost(this, this.credential.principal)
     this.joined.clear()
     this.#heartbeat?.stop()
+    if (this.user !== null) this.inboxes.closed(this.user, this.id)
     this.session?.left(this.id)
     this.#around.onGone(this)
   }

@@ -7,6 +7,7 @@
 import type { Credential } from './auth.ts'
 import type { Config } from './config.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
+import type { Inboxes } from './inboxes.ts'
 import { MAX_WAITING, type Pending } from './pending.ts'
 import type { ClientFrame, ClientFrameOf, ClientType, CorrelationId, ServerFrame, ServerFrames } from './protocol.ts'
 import type { Room } from './room.ts'
@@ -27,6 +28,7 @@ export interface Party extends Subscriber {
   /** The rooms that it has joined, by name. */
   readonly joined: ReadonlyMap<string, Room>
   readonly rooms: Rooms
+  readonly inboxes: Inboxes
   /** How many it may join. */
   readonly maxRooms: number
   /** Who it is; asked of an open connection only. */
@@ -59,7 +61,7 @@ const answers: Answers = {
         state: party.state,
         session: party.session ? { connections: party.session.connections } : null,
         rooms: [...party.joined.keys()],
-        inbox: { normal: 0, high: 0, total: 0 },
+        inbox: party.user === null ? null : party.inboxes.countsOf(party.user),
         frames: { received: party.counters.received, sent: party.counters.sent },
         heartbeat: { pings: party.counters.pings, pongs: party.counters.pongs },
         time: Date.now(),
@@ -77,7 +79,7 @@ const answers: Answers = {
           failure('forbidden', `a connection may be in ${party.maxRooms} rooms; leave one first`),
         )
       }
-      room.join(party, party.credential.principal, frame.since, (answer) => answerTo(party, frame, answer))
+      room.join(party, party.credential.principal, frame, (answer) => answerTo(party, frame, answer))
     })
   },
 
@@ -99,6 +101,28 @@ const answers: Answers = {
     withRoom(party, frame, (room) => {
       room.get(party.credential.principal, (answer) => answerTo(party, frame, answer))
     })
+  },
+
+  history: (party, frame) => {
+    withRoom(party, frame, (room) => {
+      room.history(party.credential.principal, frame, (answer) => answerTo(party, frame, answer))
+    })
+  },
+
+  message: (party, frame) => {
+    const { to, data, priority, ttl, key } = frame
+    const from = party.credential.principal.user
+    party.inboxes.of(to).post({ from, data, priority, ttl, key }, (answer) => answerTo(party, frame, answer))
+  },
+
+  ack: (party, frame) => {
+    const inbox = party.inboxes.of(party.credential.principal.user)
+    inbox.ack([frame.seq].flat(), (answer) => answerTo(party, frame, answer))
+  },
+
+  nack: (party, frame) => {
+    const inbox = party.inboxes.of(party.credential.principal.user)
+    inbox.nack([frame.seq].flat(), frame.reason ?? 'nack', (answer) => answerTo(party, frame, answer))
   },
 }
 

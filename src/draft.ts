@@ -24,6 +24,8 @@ export interface Standing {
   readonly seq: number
   readonly keys: DedupeWindow
   readonly members: Members
+  /** `false`: the storage refuses writes, and a draft that adds nothing is all that can be. */
+  readonly isWritable: boolean
 }
 
 export interface Sending {
@@ -34,7 +36,8 @@ export interface Sending {
 }
 
 export class Draft {
-  /** The records of what was accepted, as lines of the log. */
+  /** What was accepted, and the same as lines of the log. */
+  readonly records: LogRecord[] = []
   readonly lines: string[] = []
   readonly effects: { readonly seq: number; readonly effect: Effect }[] = []
   state: RoomState | undefined
@@ -56,6 +59,7 @@ export class Draft {
     if (refused) return refused
     const first = key === undefined ? undefined : keys.seqOf(who.user, key, this.time)
     if (first !== undefined) return { type: 'ok', room, seq: first, dup: true }
+    if (!this.#standing.isWritable) return readOnly()
     if (expected !== undefined && expected !== this.seq) {
       return failure('conflict', `the room is at seq ${this.seq}`, { expected, actual: this.seq })
     }
@@ -68,7 +72,7 @@ export class Draft {
 
   /** Lets a connection in; the machine hears of a user's first. */
   join(connection: string, who: Principal): Failure | undefined {
-    const refused = this.checkJoin(who) ?? this.#guarded('room.created', () => this.#birth(who.user))
+    const refused = this.checkJoin(who) ?? this.#birth(who.user)
     if (refused) return refused
     this.#standing.members.add(connection, who.user)
     this.#tellPresence(who.user)
@@ -143,8 +147,10 @@ export class Draft {
     return machine.initial({ room, key })
   }
 
-  #birth(from: string): undefined {
-    if (!this.state) this.#append(this.#born(this.#initial(), from))
+  #birth(from: string): Failure | undefined {
+    if (this.state) return undefined
+    if (!this.#standing.isWritable) return readOnly()
+    return this.#guarded('room.created', () => this.#append(this.#born(this.#initial(), from)))
   }
 
   #born(step: Step, from: string): Entry {
@@ -153,21 +159,24 @@ export class Draft {
   }
 
   /** Encodes the record at once, so that a state that is no JSON is its own event's fault. @throws {TypeError} */
-  #entry(record: Omit<LogRecord, 'time'>, { state, effects }: Step): Entry {
-    return { seq: record.seq, line: encodeLine({ ...record, time: this.time } satisfies LogRecord), state, effects }
+  #entry(given: Omit<LogRecord, 'time'>, { state, effects }: Step): Entry {
+    const record: LogRecord = { ...given, time: this.time }
+    return { record, line: encodeLine(record), state, effects }
   }
 
-  #append({ seq, line, state, effects }: Entry): void {
+  #append({ record, line, state, effects }: Entry): undefined {
+    const { seq } = record
     this.seq = seq
     this.state = state
+    this.records.push(record)
     this.lines.push(line)
     for (const effect of effects) this.effects.push({ seq, effect })
   }
 
   /** `room.joined` or `room.left`, where the members say otherwise than the document (rule S8). */
   #tellPresence(user: string): void {
-    const { machine, members } = this.#standing
-    if (!machine.hasPresence || !this.state) return
+    const { machine, members, isWritable } = this.#standing
+    if (!machine.hasPresence || !this.state || !isWritable) return
     const { present } = this.state.document
     const isIn = members.hasUser(user)
     if (isIn === present.includes(user)) return
@@ -228,8 +237,10 @@ export class Draft {
 
 /** A record that was accepted, encoded, with what it makes of the room. */
 interface Entry extends Step {
-  readonly seq: number
+  readonly record: LogRecord
   readonly line: string
 }
+
+const readOnly = (): Failure => failure('read_only', 'the storage takes no writes now; nothing was changed')
 
 const diffOf = (before: RoomState, after: RoomState) => diff(before.document, after.document)

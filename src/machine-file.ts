@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url'
 import { type AnyMachineSnapshot, type AnyStateMachine, StateMachine } from 'xstate'
 import type { Principal } from './auth.ts'
 import type { RoomEvent } from './protocol.ts'
+import type { RetentionPolicy } from './retention.ts'
 
 /** What a machine file may export beside its machine. */
 export interface MachineFile {
@@ -20,7 +21,16 @@ export interface MachineFile {
     readonly join?: (who: Principal, key: string) => boolean
     readonly send?: (who: Principal, event: RoomEvent, snapshot: AnyMachineSnapshot) => boolean
   }
+  readonly policy?: Partial<Policy>
 }
+
+/** What may differ from machine to machine; durations are milliseconds. */
+export interface Policy extends RetentionPolicy {
+  /** How long a room without anybody stays in memory. */
+  readonly idle: number
+}
+
+export const DEFAULT_POLICY: Policy = { idle: 60_000, snapshotEvery: 100, history: 10_000, historyAge: 0 }
 
 /** The part of Standard Schema (standardschema.dev) that is asked of an event schema. */
 export interface StandardSchema {
@@ -78,9 +88,23 @@ async function loadMachineFile(name: string, path: string): Promise<MachineFile>
   if (!(file.default instanceof StateMachine)) {
     throw new Error('the default export is not a machine; write "export default setup({ ... }).createMachine({ ... })"')
   }
+  checkPolicy(file.policy ?? {})
   const mistake = NOT_HOSTED.find(({ found }) => found(file as MachineFile))
   if (mistake) throw new Error(mistake.message)
   return file as MachineFile
+}
+
+/** @throws for a name that no policy has, and for what is no whole number, or too small. */
+function checkPolicy(policy: object): void {
+  for (const [name, value] of Object.entries(policy)) {
+    if (!Object.hasOwn(DEFAULT_POLICY, name)) {
+      throw new Error(`policy.${name}: no such setting; there are ${Object.keys(DEFAULT_POLICY).join(', ')}`)
+    }
+    const least = name === 'snapshotEvery' ? 1 : 0
+    if (!Number.isSafeInteger(value) || value < least) {
+      throw new Error(`policy.${name}: expected a whole number of at least ${least}, got ${JSON.stringify(value)}`)
+    }
+  }
 }
 
 /** What this version would have to break a promise for. */

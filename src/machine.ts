@@ -13,7 +13,7 @@ import {
   createActor,
 } from 'xstate'
 import { type Failure, failure } from './errors.ts'
-import type { MachineFile, StandardSchema } from './machine-file.ts'
+import { DEFAULT_POLICY, type MachineFile, type Policy, type StandardSchema } from './machine-file.ts'
 import { pointer, type RoomEvent } from './protocol.ts'
 
 /** Everything durable about a room; a record's `ops` are on this document, and its clients hold a projection of it. */
@@ -56,6 +56,7 @@ export class Machine {
   readonly name: string
   readonly version: string
   readonly access: NonNullable<MachineFile['access']>
+  readonly policy: Policy
   readonly #logic: AnyStateMachine
   readonly #schemas: Readonly<Record<string, StandardSchema>>
   readonly #scope: InertScope
@@ -64,6 +65,7 @@ export class Machine {
     this.name = name
     this.version = file.version ?? '1'
     this.access = file.access ?? {}
+    this.policy = { ...DEFAULT_POLICY, ...file.policy }
     this.#logic = file.default
     this.#schemas = file.schemas?.events ?? {}
     this.#scope = new InertScope(file.default)

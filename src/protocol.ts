@@ -18,6 +18,10 @@ const correlation = z.union([z.string().max(128), z.int()])
 const base = z.object({ id: correlation.optional() })
 const room = z.string().max(256)
 const seq = z.int().min(0)
+const seqs = z.union([z.int().min(1), z.array(z.int().min(1)).min(1).max(1000)])
+const key = z.string().min(1).max(128)
+const user = z.string().min(1).max(128)
+const present = z.unknown().refine((given) => given !== undefined, 'Invalid input: expected a value')
 
 const clientFrames = {
   auth: base.extend({ type: z.literal('auth'), token: z.string(), heartbeat: z.enum(['ws', 'json']).optional() }),
@@ -28,17 +32,33 @@ const clientFrames = {
     type: z.literal('join'),
     room,
     since: z.object({ epoch: z.string(), seq }).optional(),
-    mode: z.enum(['state']).optional(),
+    mode: z.enum(['state', 'events', 'both']).optional(),
   }),
   leave: base.extend({ type: z.literal('leave'), room }),
   send: base.extend({
     type: z.literal('send'),
     room,
     event: z.looseObject({ type: z.string() }),
-    key: z.string().min(1).max(128).optional(),
+    key: key.optional(),
     if: seq.optional(),
   }),
   get: base.extend({ type: z.literal('get'), room }),
+  history: base.extend({
+    type: z.literal('history'),
+    room,
+    since: seq.optional(),
+    limit: z.int().min(1).max(1000).optional(),
+  }),
+  message: base.extend({
+    type: z.literal('message'),
+    to: user,
+    data: present,
+    priority: z.enum(['normal', 'high']).optional(),
+    ttl: z.int().min(1).optional(),
+    key: key.optional(),
+  }),
+  ack: base.extend({ type: z.literal('ack'), seq: seqs }),
+  nack: base.extend({ type: z.literal('nack'), seq: seqs, reason: z.string().max(256).optional() }),
 }
 
 type ClientFrames = { [T in keyof typeof clientFrames]: z.infer<(typeof clientFrames)[T]> }
@@ -48,6 +68,11 @@ export type CorrelationId = string | number
 export type ClientType = keyof ClientFrames
 export type ClientFrameOf<T extends ClientType> = ClientFrames[T]
 export type ClientFrame = ClientFrames[ClientType]
+
+/** What a subscriber gets of a room: patches of its state, an `event` per record, or both. */
+export type JoinMode = NonNullable<ClientFrames['join']['mode']>
+/** Which of a user's messages come first. */
+export type Priority = NonNullable<ClientFrames['message']['priority']>
 
 /** What a machine receives: a `type`, and whatever else the machine understands. */
 export interface RoomEvent {
@@ -80,13 +105,41 @@ export interface ServerFrames {
     state: string
     session: { connections: number } | null
     rooms: string[]
-    inbox: { normal: number; high: number; total: number }
+    /** `null` where the inbox cannot be read. */
+    inbox: { normal: number; high: number; total: number } | null
     frames: { received: number; sent: number }
     heartbeat: { pings: number; pongs: number }
     time: number
   }
   snapshot: { type: 'snapshot'; room: string; epoch: string; seq: number; state: StateDocument }
   patch: { type: 'patch'; room: string; epoch: string; base: number; seq: number; ops: readonly Operation[] }
+  event: {
+    type: 'event'
+    room: string
+    epoch: string
+    seq: number
+    event: RoomEvent
+    from: string | null
+    time: number
+  }
+  history: {
+    type: 'history'
+    room: string
+    epoch: string
+    events: { seq: number; event: RoomEvent; from: string | null; time: number }[]
+    more: boolean
+    /** The first seq that is still held, where what was asked for was trimmed. */
+    first?: number
+  }
+  message: {
+    type: 'message'
+    seq: number
+    from: string
+    data: unknown
+    priority: Priority
+    time: number
+    attempt: number
+  }
   ping: { type: 'ping'; time: number }
   'auth.expiring': { type: 'auth.expiring'; expiresAt: number }
   error: Failure

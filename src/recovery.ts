@@ -8,14 +8,20 @@ import { DedupeWindow, type UsedKey } from './dedupe.ts'
 import { encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
 import type { RoomDocument } from './machine.ts'
 import { applyPatch, type Operation } from './patch.ts'
-import type { View } from './subscription.ts'
+import type { JoinMode, ServerFrames } from './protocol.ts'
+import type { View } from './view.ts'
 
-const PAGE = 1000
+/** Records that are read at once. */
+export const PAGE = 1000
+/** Characters of events in one `history` frame. */
+const HISTORY_SIZE = 512 * 1024
 
 /** A room as its log has it; `document` is missing while the room is unborn. */
 export interface Recovered {
   readonly epoch: string
   readonly seq: number
+  /** The seq of its newest snapshot, 0 where there is none. */
+  readonly snapshot: number
   readonly document: RoomDocument | undefined
   readonly keys: DedupeWindow
 }
@@ -42,10 +48,11 @@ export async function recover(log: Log, room: string): Promise<Recovered> {
     if (record.key !== undefined && record.from !== null) keys.use(record.from, record.key, record.seq, record.time)
     seq = record.seq
   }
-  return { epoch: await log.epoch(room), seq, document, keys }
+  return { epoch: await log.epoch(room), seq, snapshot: snapshot?.seq ?? 0, document, keys }
 }
 
-async function* recordsAfter(log: Log, room: string, after: number): AsyncGenerator<LogRecord> {
+/** Every record behind `after`, read a page at a time. @throws {DamagedLog} */
+export async function* recordsAfter(log: Log, room: string, after: number): AsyncGenerator<LogRecord> {
   for (let place = after; ; ) {
     const page = await log.read(room, { after: place, limit: PAGE })
     yield* page
@@ -61,20 +68,32 @@ export interface Position {
 }
 
 /**
- * The one frame that leads from `since` to `view`, empty where nothing was missed (rule S3).
- * @returns `undefined` where only a snapshot will do: another epoch, beyond the end, too far back, or smaller so.
+ * The one frame of state that leads from `since` to `view` (rule S3): empty where nothing was missed, or only events are
+ * wanted.
+ * @returns `undefined` where only a snapshot will do: another epoch, beyond the end, trimmed, or smaller so.
  */
-export async function missedFrame(
+export async function resume(
   log: Log,
-  since: Position,
-  view: View,
-  can: readonly string[],
+  { since, mode, view, can }: { since: Position; mode: JoinMode; view: View; can: readonly string[] },
 ): Promise<Buffer | undefined> {
   if (since.epoch !== view.epoch || since.seq > view.seq) return undefined
-  if (since.seq === view.seq) return Buffer.alloc(0)
-  const ops = await opsBetween(log, view.room, since.seq, view.seq)
+  if (since.seq === view.seq) return NOTHING
+  if (mode === 'events') return (await isHeld(log, view.room, since.seq)) ? NOTHING : undefined
+  return view.missedSince(since.seq, () => missedFrame(log, since.seq, view, can))
+}
+
+export const NOTHING = Buffer.alloc(0)
+
+/** Whether the record behind `after` is still there. */
+async function isHeld(log: Log, room: string, after: number): Promise<boolean> {
+  const [next] = await log.read(room, { after, limit: 1 })
+  return next?.seq === after + 1
+}
+
+async function missedFrame(log: Log, after: number, view: View, can: readonly string[]): Promise<Buffer | undefined> {
+  const ops = await opsBetween(log, view.room, after, view.seq)
   if (ops?.some((op) => op.path.startsWith('/value'))) ops.push({ op: 'replace', path: '/can', value: can })
-  const frame = ops && view.patch(since.seq, ops)
+  const frame = ops && view.patch(after, ops)
   return frame && frame.length < view.snapshot.length ? frame : undefined
 }
 
@@ -89,3 +108,27 @@ async function opsBetween(log: Log, room: string, after: number, upTo: number): 
 
 /** The parts of the stored document that stand in the `state` document under the same path. */
 const VISIBLE = /^\/(value|context|status|timers)(\/|$)/
+
+/** A page of a room's past up to `view`; it names the first seq where what was asked for was trimmed (rule L6). */
+export async function historyOf(
+  log: Log,
+  { room, epoch, seq: last }: View,
+  { since = 0, limit = 100 }: { since?: number | undefined; limit?: number | undefined },
+): Promise<ServerFrames['history']> {
+  const held = since < last ? await log.read(room, { after: since, limit: Math.min(limit, last - since) }) : []
+  const records = fitting(held.filter(({ seq }) => seq <= last))
+  const events = records.map(({ seq, event, from, time }) => ({ seq, event, from, time }))
+  const first = events[0]?.seq
+  const trimmed = first !== undefined && first > since + 1 && { first }
+  return { type: 'history', room, epoch, events, more: (events.at(-1)?.seq ?? last) < last, ...trimmed }
+}
+
+/** As many as one frame should hold, one at least. */
+function fitting(records: LogRecord[]): LogRecord[] {
+  let size = 0
+  const end = records.findIndex(({ event }, i) => {
+    size += JSON.stringify(event).length
+    return i > 0 && size > HISTORY_SIZE
+  })
+  return end === -1 ? records : records.slice(0, end)
+}

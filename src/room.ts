@@ -2,27 +2,26 @@
  * One durable statechart. `commit` is the straight line: transition, append, diff, publish, in that order.
  *
  * Always true: nothing is told before it is durable; requests are decided and answered in the order they came; the
- * patch that carries an event reaches its sender before the `ok`; where memory might have run ahead of the log, the
- * room is read from the log again.
+ * patch or event that carries a record reaches its sender before the `ok`.
  */
 import type { Principal } from './auth.ts'
-import type { Commits, Participant } from './commits.ts'
+import type { Commits } from './commits.ts'
 import { DedupeWindow } from './dedupe.ts'
-import { Draft, type Sending } from './draft.ts'
-import { type Failure, failure, isFailure } from './errors.ts'
-import type { Log } from './log.ts'
+import { Draft, type Sending, type Standing } from './draft.ts'
+import { type Failure, isFailure } from './errors.ts'
+import { type EventSource, eventFrame } from './event-cursor.ts'
+import type { Log, LogRecord } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine, RoomState } from './machine.ts'
 import { Members } from './members.ts'
-import type { ServerFrames } from './protocol.ts'
-import { missedFrame, type Position, recover, snapshotLine } from './recovery.ts'
-import { type JoinedRoom, type Subscriber, Subscription, View } from './subscription.ts'
+import type { JoinMode, ServerFrames } from './protocol.ts'
+import { historyOf, NOTHING, PAGE, type Position, recover, resume, snapshotLine } from './recovery.ts'
+import { Retention } from './retention.ts'
+import { type JoinedRoom, type Publication, type Subscriber, Subscription } from './subscription.ts'
+import { type Owner, type Request, type Tell, Turns } from './turns.ts'
+import { View } from './view.ts'
 
-/** Requests of one turn at most, so that a hot room lets the sockets breathe. */
-const TURN = 1000
-const SNAPSHOT_EVERY = 100
-
-export type Answer = (frame: ServerFrames['ok'] | ServerFrames['snapshot'] | Failure) => void
+export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
 /** What a room needs around it. */
 export interface Surroundings {
@@ -33,28 +32,24 @@ export interface Surroundings {
   onIdle(room: Room): void
 }
 
-/** `decide` says what the request makes of the draft, and gives back what tells it once that is durable. */
-interface Request {
-  decide(draft: Draft): Tell
-  /** Answers where nothing could be made durable. */
-  refuse(failure: Failure): void
+/** How somebody wants to be in a room. */
+export interface Joining {
+  readonly since?: Position | undefined
+  readonly mode?: JoinMode | undefined
 }
 
-type Tell = () => void | Promise<void>
-
-export class Room implements Participant, JoinedRoom {
+export class Room implements Owner<Draft>, JoinedRoom, EventSource {
   readonly name: string
   readonly #key: string
   readonly #machine: Machine
   readonly #around: Surroundings
+  readonly #turns: Turns<Draft>
   readonly #subscriptions = new Map<string, Subscription>()
-  readonly #mailbox: Request[] = []
-  #phase: 'loading' | 'ready' | 'committing' | 'failed' = 'loading'
+  readonly #retention: Retention
   #members = new Members()
   #keys = new DedupeWindow()
   #state: RoomState | undefined
   #published: View
-  #lastSnapshot = 0
 
   constructor(machine: Machine, key: string, around: Surroundings) {
     this.name = `${machine.name}/${key}`
@@ -62,11 +57,13 @@ export class Room implements Participant, JoinedRoom {
     this.#machine = machine
     this.#around = around
     this.#published = new View(this.name, '', 0, undefined)
-    void this.#load()
+    this.#retention = new Retention(machine.policy)
+    this.#turns = new Turns(this, around.commits, around.logger)
+    void this.#turns.load()
   }
 
   send(sending: Sending, answer: Answer): void {
-    this.#receive({
+    this.#turns.receive({
       decide: (draft) => {
         const decided = draft.send(sending)
         return () => answer(decided)
@@ -75,18 +72,18 @@ export class Room implements Participant, JoinedRoom {
     })
   }
 
-  join(subscriber: Subscriber, who: Principal, since: Position | undefined, answer: Answer): void {
-    this.#receive({
+  join(subscriber: Subscriber, who: Principal, joining: Joining, answer: Answer): void {
+    this.#turns.receive({
       decide: (draft) => {
         const refused = draft.join(subscriber.id, who)
-        return () => (refused ? answer(refused) : this.#admit(subscriber, who, since, answer))
+        return () => (refused ? answer(refused) : this.#admit(subscriber, who, joining, answer))
       },
       refuse: answer,
     })
   }
 
   leave(subscriber: Subscriber, who: Principal, answer: Answer): void {
-    this.#receive({
+    this.#turns.receive({
       decide: (draft) => {
         const refused = draft.leave(subscriber.id, who.user)
         return () => {
@@ -99,7 +96,7 @@ export class Room implements Participant, JoinedRoom {
   }
 
   get(who: Principal, answer: Answer): void {
-    this.#receive({
+    this.#turns.receive({
       decide: (draft) => {
         const state = draft.checkJoin(who) ?? draft.peek()
         return () => answer(isFailure(state) ? state : this.#snapshot(state))
@@ -108,9 +105,19 @@ export class Room implements Participant, JoinedRoom {
     })
   }
 
+  history(who: Principal, range: { since?: number | undefined; limit?: number | undefined }, answer: Answer): void {
+    this.#turns.receive({
+      decide: (draft) => {
+        const refused = draft.checkJoin(who)
+        return async () => answer(refused ?? (await historyOf(this.#around.log, this.#published, range)))
+      },
+      refuse: answer,
+    })
+  }
+
   /** The claims of one who is in have changed: whoever may not be here any more is put out, and told so (rule A2). */
   recheck(subscriber: Subscriber, who: Principal): void {
-    this.#receive({
+    this.#turns.receive({
       decide: (draft) => {
         const refused = draft.checkJoin(who)
         if (refused) draft.leave(subscriber.id, who.user)
@@ -125,7 +132,7 @@ export class Room implements Participant, JoinedRoom {
   /** A connection is gone, without asking. */
   lost(subscriber: Subscriber, who: Principal): void {
     const forget = () => void this.#subscriptions.delete(subscriber.id)
-    this.#receive({
+    this.#turns.receive({
       decide: (draft) => {
         draft.leave(subscriber.id, who.user)
         return forget
@@ -145,27 +152,19 @@ export class Room implements Participant, JoinedRoom {
 
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
-    const isAtRest = this.#phase === 'ready' || this.#phase === 'failed'
-    return isAtRest && this.#subscriptions.size === 0 && this.#mailbox.length === 0
+    return this.#turns.isAtRest && this.#subscriptions.size === 0
   }
 
-  async commit(): Promise<void> {
-    const requests = this.#mailbox.splice(0, TURN)
-    this.#phase = 'committing'
-    try {
-      const { draft, tells } = this.#transition(requests)
-      await this.#append(draft)
-      this.#publish(this.#diff(draft))
-      await this.#tell(requests, tells)
-      this.#carryOut(draft)
-    } catch (error) {
-      return this.#restart(error, requests)
-    }
-    this.#rest()
+  async commit(requests: Request<Draft>[]): Promise<void> {
+    const { draft, tells } = this.#transition(requests)
+    await this.#append(draft)
+    this.#publish(this.#diff(draft))
+    await this.#turns.tell(requests, tells)
+    this.#carryOut(draft)
   }
 
   /** 1: would the machine take it, and what would follow? */
-  #transition(requests: Request[]): { draft: Draft; tells: Tell[] } {
+  #transition(requests: Request<Draft>[]): { draft: Draft; tells: Tell[] } {
     const draft = new Draft(this.#standing(), this.#around.logger)
     draft.settlePresence()
     return { draft, tells: requests.map((request) => request.decide(draft)) }
@@ -174,44 +173,35 @@ export class Room implements Participant, JoinedRoom {
   /** 2: order, on disk. */
   async #append({ lines, state, seq, time }: Draft): Promise<void> {
     if (lines.length === 0 || !state) return
-    const isDue = seq - this.#lastSnapshot >= SNAPSHOT_EVERY
-    const snapshot = isDue && { snapshot: snapshotLine(seq, state.document, this.#keys, time) }
+    const snapshot = this.#retention.isSnapshotDue(seq) && {
+      snapshot: snapshotLine(seq, state.document, this.#keys, time),
+      trim: this.#retention.snapshotAt(seq, time),
+    }
     const batch = { topic: this.name, after: this.#published.seq, lines, ...snapshot }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)
       throw new Error(`somebody else wrote to ${this.name}, which is at ${result.conflict.actual}`)
-    if (isDue) this.#lastSnapshot = seq
     this.#state = state
   }
 
   /** 3: what changed for those who watch. */
-  #diff({ seq, lines }: Draft): Publication | undefined {
-    if (lines.length === 0 || !this.#state) return undefined
+  #diff({ seq, records }: Draft): Publication | undefined {
+    if (records.length === 0 || !this.#state) return undefined
     const base = this.#published
     const view = new View(this.name, base.epoch, seq, this.#machine.project(this.#state))
     this.#published = view
-    return { base, view, frame: this.#subscriptions.size > 0 ? view.patchFrom(base) : NO_FRAME }
+    const watchers = [...this.#subscriptions.values()]
+    return {
+      base,
+      view,
+      patch: watchers.some(({ wantsState }) => wantsState) ? view.patchFrom(base) : NOTHING,
+      events: watchers.some(({ wantsEvents }) => wantsEvents) ? records.map((record) => eventFrame(this, record)) : [],
+    }
   }
 
   /** 4: the same bytes to every tab. */
   #publish(publication: Publication | undefined): void {
-    if (!publication) return
-    const { base, view, frame } = publication
-    for (const subscription of this.#subscriptions.values()) subscription.publish(base, view, frame)
-  }
-
-  /** Answers in the order of the requests; who was told is taken off the list. */
-  async #tell(requests: Request[], tells: Tell[]): Promise<void> {
-    for (const tell of tells) {
-      const request = requests.shift()
-      try {
-        const telling = tell()
-        if (telling) await telling
-      } catch (error) {
-        this.#around.logger.error({ err: error, room: this.name }, 'an answer could not be given')
-        request?.refuse(failure('internal', 'the answer could not be given'))
-      }
-    }
+    if (publication) for (const subscription of this.#subscriptions.values()) subscription.publish(publication)
   }
 
   /** Effects follow the commit; one that throws or rejects leaves the record and its `ok` as they are (rule L5). */
@@ -228,16 +218,15 @@ export class Room implements Participant, JoinedRoom {
     }
   }
 
-  async #admit(subscriber: Subscriber, who: Principal, since: Position | undefined, answer: Answer): Promise<void> {
+  async #admit(subscriber: Subscriber, who: Principal, { since, mode = 'state' }: Joining, answer: Answer) {
     const view = this.#published
-    const missed =
-      since &&
-      this.#state &&
-      (await missedFrame(this.#around.log, since, view, this.#machine.can(this.#state.snapshot)))
-    answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: missed !== undefined })
-    const subscription = new Subscription(subscriber, who.user)
+    const can = this.#state ? this.#machine.can(this.#state.snapshot) : []
+    const frame = since && (await resume(this.#around.log, { since, mode, view, can }))
+    answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: frame !== undefined })
+    const subscription = new Subscription(subscriber, who.user, mode, this)
     this.#subscriptions.set(subscriber.id, subscription)
-    subscription.begin(view, missed ?? view.snapshot)
+    const eventsAfter = frame && since ? since.seq : view.seq
+    await subscription.begin({ view, frame: frame ?? view.snapshot, eventsAfter })
     if (!subscriber.entersRoom(this)) this.lost(subscriber, who)
   }
 
@@ -251,54 +240,44 @@ export class Room implements Participant, JoinedRoom {
     return { type: 'snapshot', room, epoch, seq, state: seq === 0 ? this.#machine.project(peeked) : state }
   }
 
-  #receive(request: Request): void {
-    this.#mailbox.push(request)
-    if (this.#phase === 'ready') this.#around.commits.enlist(this)
-    else if (this.#phase === 'failed') void this.#load()
+  // What those who follow the events need.
+
+  get epoch(): string {
+    return this.#published.epoch
   }
 
-  /** Reads the room from its log; what arrives meanwhile waits. */
-  async #load(): Promise<void> {
-    this.#phase = 'loading'
-    try {
-      const { epoch, seq, document, keys } = await recover(this.#around.log, this.name)
-      this.#keys = keys
-      this.#state = document && this.#machine.restore(document)
-      this.#published = new View(this.name, epoch, seq, this.#state && this.#machine.project(this.#state))
-      this.#lastSnapshot = seq
-    } catch (error) {
-      return this.#fail(error)
-    }
-    for (const subscription of this.#subscriptions.values()) subscription.catchUp(this.#published)
-    this.#rest()
+  get seq(): number {
+    return this.#published.seq
   }
 
-  /** The commit came to no known end: those who wait may ask again, and the log says what is true. */
-  #restart(error: unknown, requests: Request[]): Promise<void> {
-    this.#around.logger.error({ err: error, room: this.name }, 'a commit failed; the room is read from its log again')
-    for (const request of requests)
-      request.refuse(failure('overloaded', 'the log did not answer; the outcome is unknown'))
+  recordsAfter(after: number): Promise<LogRecord[]> {
+    return this.#around.log.read(this.name, { after, limit: PAGE })
+  }
+
+  // What the turns need.
+
+  async load(): Promise<void> {
+    const { epoch, seq, snapshot, document, keys } = await recover(this.#around.log, this.name)
+    this.#keys = keys
+    this.#state = document && this.#machine.restore(document)
+    this.#published = new View(this.name, epoch, seq, this.#state && this.#machine.project(this.#state))
+    this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
     for (const [id, { user }] of this.#subscriptions) this.#members.add(id, user)
-    return this.#load()
+    for (const subscription of this.#subscriptions.values()) subscription.catchUp(this.#published)
   }
 
-  #fail(error: unknown): void {
-    this.#around.logger.error({ err: error, room: this.name }, 'the room cannot be read from its log')
-    this.#phase = 'failed'
-    const refusal = failure('room_failed', `${this.name} cannot be opened; its operator can see why`)
-    for (const request of this.#mailbox.splice(0)) request.refuse(refusal)
+  get isUnsettled(): boolean {
+    return (
+      this.#machine.hasPresence && this.#state?.document.present.some((user) => !this.#members.hasUser(user)) === true
+    )
   }
 
-  #rest(): void {
-    this.#phase = 'ready'
-    const isUnsettled =
-      this.#machine.hasPresence && this.#state?.document.present.some((user) => !this.#members.hasUser(user))
-    if (this.#mailbox.length > 0 || isUnsettled) this.#around.commits.enlist(this)
-    else if (this.isIdle) this.#around.onIdle(this)
+  rested(): void {
+    if (this.isIdle) this.#around.onIdle(this)
   }
 
-  #standing() {
+  #standing(): Standing {
     return {
       room: this.name,
       key: this.#key,
@@ -307,14 +286,7 @@ export class Room implements Participant, JoinedRoom {
       seq: this.#published.seq,
       keys: this.#keys,
       members: this.#members,
+      isWritable: this.#around.commits.isWritable,
     }
   }
 }
-
-interface Publication {
-  readonly base: View
-  readonly view: View
-  readonly frame: Buffer
-}
-
-const NO_FRAME = Buffer.alloc(0)

@@ -1,19 +1,12 @@
-/**
- * The registry of rooms: a name is always addressable, and has one activation at most.
- *
- * Always true: a room in the Map is the only one of its name; one that was idle for a while is forgotten, and comes
- * back from its log when somebody asks.
- */
+/** The registry of rooms: what a name means, and which machine it is an instance of. */
+import { Activations } from './activations.ts'
 import type { Commits } from './commits.ts'
 import { type Failure, failure } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
 import { Room } from './room.ts'
-import type { Deadline, Wheel } from './wheel.ts'
-
-/** Milliseconds that a room without anybody stays in memory. */
-const IDLE = 60_000
+import type { Wheel } from './wheel.ts'
 
 const NAME = /^([a-z][a-z0-9-]*)\/([A-Za-z0-9_.:@-]{1,128})$/
 
@@ -30,11 +23,11 @@ export interface RoomsSurroundings {
 
 export class Rooms {
   readonly #around: RoomsSurroundings
-  readonly #active = new Map<string, Room>()
-  readonly #idle = new Map<Room, Deadline>()
+  readonly #active: Activations<Room>
 
   constructor(around: RoomsSurroundings) {
     this.#around = around
+    this.#active = new Activations(around.wheel)
   }
 
   get size(): number {
@@ -44,7 +37,7 @@ export class Rooms {
   /** Places in rooms that connections hold. */
   get subscriptions(): number {
     let subscriptions = 0
-    for (const room of this.#active.values()) subscriptions += room.subscriptions
+    for (const room of this.#active.all()) subscriptions += room.subscriptions
     return subscriptions
   }
 
@@ -56,14 +49,7 @@ export class Rooms {
       return failure('bad_room', `${form}; got ${JSON.stringify(name)}`, { path: '/room' })
     }
     const machine = this.#around.machines.get(machineName)
-    if (!machine)
-      return failure(
-        'unknown_machine',
-        `no machine is called ${machineName}; there are ${[...this.#around.machines.keys()].join(', ')}`,
-        {
-          path: '/room',
-        },
-      )
+    if (!machine) return unknownMachine(machineName, [...this.#around.machines.keys()])
     const key = given === OWN ? user : given
     if (!NAME.test(`${machineName}/${key}`))
       return failure('bad_room', 'your user id is no room key', { path: '/room' })
@@ -71,25 +57,12 @@ export class Rooms {
   }
 
   #activate(machine: Machine, key: string): Room {
-    const { log, commits, logger, wheel } = this.#around
-    const room = new Room(machine, key, {
-      log,
-      commits,
-      logger,
-      onIdle: (room) => {
-        if (!this.#idle.has(room))
-          this.#idle.set(
-            room,
-            wheel.setTimeout(() => this.#passivate(room), IDLE),
-          )
-      },
-    })
-    this.#active.set(room.name, room)
-    return room
+    const { log, commits, logger } = this.#around
+    const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
+    return this.#active.add(new Room(machine, key, { log, commits, logger, onIdle }))
   }
+}
 
-  #passivate(room: Room): void {
-    this.#idle.delete(room)
-    if (room.isIdle) this.#active.delete(room.name)
-  }
+function unknownMachine(name: string, known: readonly string[]): Failure {
+  return failure('unknown_machine', `no machine is called ${name}; there are ${known.join(', ')}`, { path: '/room' })
 }

@@ -12,6 +12,7 @@ import { Connections } from './connections.ts'
 import { developmentSecret } from './development.ts'
 import { isFailure } from './errors.ts'
 import { createSite } from './http.ts'
+import { Inboxes } from './inboxes.ts'
 import { Journal } from './journal.ts'
 import { lockFolder } from './lock.ts'
 import { openLmdbLog } from './log-lmdb.ts'
@@ -65,9 +66,11 @@ export async function start(given: Config): Promise<Server> {
   }
   const journal = new Journal()
   const wheel = new Wheel(TICK)
-  const commits = new Commits(log)
+  const commits = new Commits(log, logger)
   const sessions = new Sessions(config, wheel, logger)
   const rooms = new Rooms({ machines, log, commits, logger, wheel })
+  const recipientsOf = (user: string) => sessions.openOf(user)
+  const inboxes = new Inboxes({ log, commits, logger, wheel, policy: config, recipientsOf })
   const observer: Observer = {
     transition: (connection, user, transition) => {
       journal.note(connection, user, transition)
@@ -77,7 +80,7 @@ export async function start(given: Config): Promise<Server> {
     error: (code) => metrics.error(code),
     heartbeat: (what) => metrics.heartbeat(what),
   }
-  const connections = new Connections({ config, verify, sessions, rooms, wheel, logger, observer })
+  const connections = new Connections({ config, verify, sessions, rooms, inboxes, wheel, logger, observer })
   metrics.watch({
     sessions: () => sessions.size,
     rooms: () => rooms.size,
@@ -96,7 +99,7 @@ export async function start(given: Config): Promise<Server> {
   const api = createApi({ verify, revoke, storyOf: (connection) => journal.storyOf(connection) })
   const site = createSite({
     ...config,
-    isReady: () => isReady,
+    isReady: () => isReady && commits.isWritable,
     metrics: () => metrics.read(),
     issueToken: isPrivate ? issueToken : undefined,
   })

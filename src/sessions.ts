@@ -8,11 +8,13 @@ import { type Actor, createActor } from 'xstate'
 import sessionChart from '../machines/session.ts'
 import { SlidingCount } from './limits.ts'
 import type { Logger } from './logger.ts'
+import type { Recipient } from './round.ts'
 import type { Wheel } from './wheel.ts'
 
 /** What a session needs of a connection that wants a place. */
-export interface Member {
-  readonly id: string
+export interface Member extends Recipient {
+  /** Its life, by the states of its chart. */
+  readonly state: string
   admitted(session: Session): void
   /** There is no place for it, or the session could not give it one. */
   turnedAway(reason: 'too_many_connections' | 'internal', message: string): void
@@ -100,6 +102,11 @@ export class Session {
     return this.#members.size
   }
 
+  /** Its connections that are open. */
+  get open(): Member[] {
+    return [...this.#members.values()].filter(({ state }) => state === 'open')
+  }
+
   join(member: Member): void {
     this.#members.set(member.id, member)
     this.#joining.add(member.id)
@@ -134,6 +141,11 @@ export class Sessions {
     const session = new Session(user, { ...this.#around, ended: () => this.#byUser.delete(user) })
     this.#byUser.set(user, session)
     return session
+  }
+
+  /** The connections of a user that are open. */
+  openOf(user: string): Member[] {
+    return this.#byUser.get(user)?.open ?? []
   }
 
   stop(): void {

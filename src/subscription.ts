@@ -1,49 +1,15 @@
 /**
  * One connection's place in one room: what it holds, and what brings it up to date.
  *
- * Always true: a subscriber's `cursor` is a state that it really got; while its socket is congested nothing is queued
- * for it, and on drain it gets one frame from where it stands (rule S7).
+ * Always true: a cursor is a place that the subscriber really got to; while its socket is congested nothing is queued
+ * for it, and on drain it goes on from where it stands (rule S7): with one frame of state, or along the log.
  */
 import type { Principal } from './auth.ts'
 import type { Failure } from './errors.ts'
-import { diff, type Operation } from './patch.ts'
-import { encode } from './protocol.ts'
+import { EventCursor, type EventSource } from './event-cursor.ts'
+import type { JoinMode } from './protocol.ts'
 import type { Delivery } from './transport.ts'
-
-/** What the subscribers of a room see at one seq. */
-export class View {
-  readonly room: string
-  readonly epoch: string
-  readonly seq: number
-  readonly state: unknown
-  #snapshot: Buffer | undefined
-
-  constructor(room: string, epoch: string, seq: number, state: unknown) {
-    this.room = room
-    this.epoch = epoch
-    this.seq = seq
-    this.state = state
-  }
-
-  /** The `snapshot` frame, encoded once for all who join here. */
-  get snapshot(): Buffer {
-    this.#snapshot ??= Buffer.from(
-      encode({ type: 'snapshot', room: this.room, epoch: this.epoch, seq: this.seq, state: this.state }),
-    )
-    return this.#snapshot
-  }
-
-  /** The `patch` frame from an earlier view to this one. */
-  patchFrom(base: View): Buffer {
-    return this.patch(base.seq, diff(base.state, this.state))
-  }
-
-  /** The `patch` frame that carries `ops` from the seq `base` to this view. */
-  patch(base: number, ops: readonly Operation[]): Buffer {
-    const { room, epoch, seq } = this
-    return Buffer.from(encode({ type: 'patch', room, epoch, base, seq, ops }))
-  }
-}
+import type { View } from './view.ts'
 
 /** What a room needs of a connection that is in it. The room knows who is in; the connection is told. */
 export interface Subscriber {
@@ -55,6 +21,8 @@ export interface Subscriber {
   entersRoom(room: JoinedRoom): boolean
   /** It is out of `room`; `why` where it did not ask for that. */
   leavesRoom(room: JoinedRoom, why?: Failure): void
+  /** It fell behind further than the log goes back. */
+  fellBehind(): void
 }
 
 /** What a connection needs of a room that it is in. */
@@ -65,37 +33,92 @@ export interface JoinedRoom {
   drained(subscriber: Subscriber): void
 }
 
+/** What one commit brings to those who watch; each frame is encoded once, for the first who wants it. */
+export interface Publication {
+  readonly base: View
+  readonly view: View
+  readonly patch: Buffer
+  readonly events: readonly Buffer[]
+}
+
+/** Where a subscriber begins: the frame of state that leads to `view`, and the seq from which its events go on. */
+export interface Beginning {
+  readonly view: View
+  /** Empty where there is nothing to say. */
+  readonly frame: Uint8Array
+  readonly eventsAfter: number
+}
+
 export class Subscription {
   readonly subscriber: Subscriber
   readonly user: string
-  /** What the subscriber really got; nothing yet where its socket would not take the first frame. */
-  #cursor: View | undefined
+  readonly #state: StateCursor | undefined
+  readonly #events: EventCursor | undefined
 
-  constructor(subscriber: Subscriber, user: string) {
+  constructor(subscriber: Subscriber, user: string, mode: JoinMode, source: EventSource) {
     this.subscriber = subscriber
     this.user = user
+    this.#state = mode === 'events' ? undefined : new StateCursor(subscriber)
+    this.#events = mode === 'state' ? undefined : new EventCursor(subscriber, source)
+  }
+
+  get wantsState(): boolean {
+    return this.#state !== undefined
+  }
+
+  get wantsEvents(): boolean {
+    return this.#events !== undefined
+  }
+
+  /** Hands over the first frame, then the events that were missed. Resolves when they went out, or wait for a drain. */
+  begin({ view, frame, eventsAfter }: Beginning): void | Promise<void> {
+    if (this.#state) this.#state.begin(view, frame)
+    else if (frame.length > 0) this.subscriber.deliver(frame)
+    return this.#events?.begin(eventsAfter)
+  }
+
+  publish(publication: Publication): void {
+    this.#events?.publish(publication.base.seq, publication)
+    this.#state?.publish(publication)
+  }
+
+  /** Brings a subscriber that fell behind up to `view`. */
+  catchUp(view: View): void {
+    void this.#events?.catchUp()
+    this.#state?.catchUp(view)
+  }
+}
+
+/** Follows a room's state. */
+class StateCursor {
+  readonly #subscriber: Subscriber
+  /** What the subscriber really got; nothing yet where its socket would not take the first frame. */
+  #held: View | undefined
+
+  constructor(subscriber: Subscriber) {
+    this.#subscriber = subscriber
   }
 
   /** Hands over the first frame, which leads to `view`; an empty one is not sent. */
   begin(view: View, frame: Uint8Array): void {
-    if (frame.length === 0) this.#cursor = view
+    if (frame.length === 0) this.#held = view
     else this.#advance(view, frame)
   }
 
-  /** Hands over the frame that leads from `base` to `view`, unless the subscriber stands elsewhere or cannot take it. */
-  publish(base: View, view: View, frame: Uint8Array): void {
-    if (this.#cursor === base) this.#advance(view, frame)
+  /** Hands over the patch, unless the subscriber stands elsewhere or cannot take it. */
+  publish(publication: Publication): void {
+    if (this.#held === publication.base) this.#advance(publication.view, publication.patch)
   }
 
-  /** Brings a subscriber that fell behind to `view`, by whichever frame is smaller. */
+  /** Whichever frame is smaller. */
   catchUp(view: View): void {
-    if (this.#cursor?.seq === view.seq) return
-    const patch = this.#cursor && view.patchFrom(this.#cursor)
+    if (this.#held?.seq === view.seq) return
+    const patch = this.#held && view.patchFrom(this.#held)
     this.#advance(view, patch && patch.length < view.snapshot.length ? patch : view.snapshot)
   }
 
   #advance(view: View, frame: Uint8Array): void {
-    if (this.subscriber.congested) return
-    if (this.subscriber.deliver(frame) !== 'dropped') this.#cursor = view
+    if (this.#subscriber.congested) return
+    if (this.#subscriber.deliver(frame) !== 'dropped') this.#held = view
   }
 }

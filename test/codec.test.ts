@@ -66,6 +66,24 @@ const accepted: { [T in ClientType]: object[] } = {
     { type: 'send', room: ROOM, event: { type: 'x', from: 'me', time: 1, seq: [] }, key: 'k'.repeat(128), if: 7 },
   ],
   get: [{ type: 'get', room: ROOM }],
+  history: [
+    { type: 'history', room: ROOM },
+    { type: 'history', room: ROOM, since: 0, limit: 1 },
+    { type: 'history', room: ROOM, since: 2 ** 53 - 1, limit: 1000 },
+  ],
+  message: [
+    { type: 'message', to: 'ann', data: null },
+    { type: 'message', to: 'b'.repeat(128), data: { a: [1, 'é'] }, priority: 'high', ttl: 1, key: 'k' },
+    { type: 'message', to: 'any name/at all', data: 0, priority: 'normal' },
+  ],
+  ack: [
+    { type: 'ack', seq: 1 },
+    { type: 'ack', seq: [1, 2, 2 ** 53 - 1] },
+  ],
+  nack: [
+    { type: 'nack', seq: 1 },
+    { type: 'nack', seq: [3], reason: 'busy' },
+  ],
 }
 
 t.test('CODEC-1 every frame of the protocol is read as it was written', (t) => {
@@ -169,6 +187,34 @@ const refused: { [T in ClientType]: [good: object, bad: [fields: object, path: s
     ],
   ],
   get: [{ type: 'get', room: ROOM }, badRooms()],
+  history: [
+    { type: 'history', room: ROOM },
+    [
+      ...badRooms(),
+      ...badSeqs().map((since): [object, string] => [{ since }, '/since']),
+      ...[0, 1001, ...badSeqs()].map((limit): [object, string] => [{ limit }, '/limit']),
+    ],
+  ],
+  message: [
+    { type: 'message', to: 'ann', data: 1 },
+    [
+      ...[undefined, null, 1, '', 'u'.repeat(129), ['ann']].map((to): [object, string] => [{ to }, '/to']),
+      [{ data: undefined }, '/data'],
+      ...['urgent', '', null, 1].map((priority): [object, string] => [{ priority }, '/priority']),
+      ...[0, ...badSeqs()].map((ttl): [object, string] => [{ ttl }, '/ttl']),
+      ...['', 'k'.repeat(129), null, 1].map((key): [object, string] => [{ key }, '/key']),
+    ],
+  ],
+  ack: [{ type: 'ack', seq: 1 }, badSettled()],
+  nack: [
+    { type: 'nack', seq: 1 },
+    [...badSettled(), ...[null, 1, {}, 'r'.repeat(257)].map((reason): [object, string] => [{ reason }, '/reason'])],
+  ],
+}
+
+function badSettled(): [object, string][] {
+  const bad = [undefined, 0, [], ['1'], Array(1001).fill(1), ...badSeqs().filter((seq) => !Array.isArray(seq))]
+  return [...bad.map((seq): [object, string] => [{ seq }, '/seq']), [{ seq: [1, 0] }, '/seq/1']]
 }
 
 function badRooms(): [object, string][] {

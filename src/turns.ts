@@ -1,0 +1,134 @@
+/**
+ * Taking turns (docs/decisions/0001): the requests to one durable thing, a room or an inbox, are decided and answered in
+ * the order they came, and those of one turn share a commit.
+ *
+ * Always true: nobody is answered before what was decided is durable; where memory might have run ahead of the log, the
+ * owner is read from the log again; while the storage refuses writes, whoever only reads is served.
+ */
+import type { Commits, Participant } from './commits.ts'
+import { type Failure, failure } from './errors.ts'
+import { StorageRefused } from './log.ts'
+import type { Logger } from './logger.ts'
+
+/** Requests of one turn at most, so that a hot room lets the sockets breathe. */
+const TURN = 1000
+
+/** `decide` says what the request makes of the draft, and gives back what tells it once that is durable. */
+export interface Request<Draft> {
+  decide(draft: Draft): Tell
+  /** Answers where nothing could be made durable. */
+  refuse(failure: Failure): void
+}
+
+export type Tell = () => void | Promise<void>
+
+/** Whose turns they are. */
+export interface Owner<Draft> {
+  readonly name: string
+  /** Reads everything from the log. */
+  load(): Promise<void>
+  /** One turn: decides the requests, makes durable what follows, tells. Those that were told are taken off the list. */
+  commit(requests: Request<Draft>[]): Promise<void>
+  /** Whether something has to be written that nobody asked for. */
+  readonly isUnsettled: boolean
+  /** Nothing waits and nothing is under way. */
+  rested(): void
+}
+
+export class Turns<Draft> implements Participant {
+  readonly #owner: Owner<Draft>
+  readonly #commits: Commits
+  readonly #logger: Logger
+  readonly #waiting: Request<Draft>[] = []
+  #phase: 'loading' | 'ready' | 'committing' | 'failed' = 'loading'
+
+  constructor(owner: Owner<Draft>, commits: Commits, logger: Logger) {
+    this.#owner = owner
+    this.#commits = commits
+    this.#logger = logger
+  }
+
+  get isAtRest(): boolean {
+    return (this.#phase === 'ready' || this.#phase === 'failed') && this.#waiting.length === 0
+  }
+
+  /** Whether the owner could not be read; the next request tries again. */
+  get hasFailed(): boolean {
+    return this.#phase === 'failed'
+  }
+
+  receive(request: Request<Draft>): void {
+    this.#waiting.push(request)
+    if (this.#phase === 'ready') this.#commits.enlist(this)
+    else if (this.#phase === 'failed') void this.load()
+  }
+
+  /** Reads the owner from its log; what arrives meanwhile waits. */
+  async load(): Promise<void> {
+    this.#phase = 'loading'
+    try {
+      await this.#owner.load()
+    } catch (error) {
+      return this.#fail(error)
+    }
+    this.rest()
+  }
+
+  async commit(): Promise<void> {
+    const requests = this.#waiting.splice(0, TURN)
+    this.#phase = 'committing'
+    try {
+      await this.#owner.commit(requests)
+    } catch (error) {
+      return this.#restart(error, requests)
+    }
+    this.rest()
+  }
+
+  /** Answers in the order of the requests; who was told is taken off the list. */
+  async tell(requests: Request<Draft>[], tells: Tell[]): Promise<void> {
+    for (const tell of tells) {
+      const request = requests.shift()
+      try {
+        const telling = tell()
+        if (telling) await telling
+      } catch (error) {
+        this.#logger.error({ err: error, topic: this.#owner.name }, 'an answer could not be given')
+        request?.refuse(failure('internal', 'the answer could not be given'))
+      }
+    }
+  }
+
+  /** Waits for the next request, or goes on where there is something to do. */
+  rest(): void {
+    this.#phase = 'ready'
+    if (this.#waiting.length > 0) this.#commits.enlist(this)
+    else if (this.#owner.isUnsettled) this.#commits.enlistToWrite(this)
+    else this.#owner.rested()
+  }
+
+  /**
+   * The commit came to no known end, and the log says what is true. Where the storage refuses writes, those who wait are
+   * decided again without any; else they may ask again.
+   */
+  #restart(error: unknown, requests: Request<Draft>[]): Promise<void> {
+    if (error instanceof StorageRefused) this.#waiting.unshift(...requests)
+    else {
+      this.#logger.error(
+        { err: error, topic: this.#owner.name },
+        'a commit failed; its owner is read from the log again',
+      )
+      const unknown = failure('overloaded', 'the log did not answer; the outcome is unknown')
+      for (const request of requests) request.refuse(unknown)
+    }
+    return this.load()
+  }
+
+  #fail(error: unknown): void {
+    this.#logger.error({ err: error, topic: this.#owner.name }, 'the log could not be read')
+    this.#phase = 'failed'
+    const refusal = failure('room_failed', `${this.#owner.name} cannot be opened; its operator can see why`)
+    for (const request of this.#waiting.splice(0)) request.refuse(refusal)
+    this.#owner.rested()
+  }
+}
