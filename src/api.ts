@@ -1,66 +1,61 @@
 /**
- * The server API for back ends, under `/v1`: who holds a token with the scope `service` may end connections and tokens,
- * and ask what became of a connection.
+ * The server API for back ends, under `/v1`: a request becomes a call of one route, for who holds a token with the scope
+ * `service`.
  *
- * Always true: nothing is done for a token that the WebSocket would refuse, or one without the scope; a refusal is an
- * `error` frame without an `id`.
+ * Always true: nothing is done for a token that the WebSocket would refuse, or one without the scope; an answer is a
+ * frame of the protocol without an `id`, a refusal an `error` with the HTTP status of its row.
  */
-import type { Credential, Verify } from './auth.ts'
+import type { z } from 'zod'
+import type { Credential, Principal, Verify } from './auth.ts'
 import { type Failure, failure, httpStatus, isFailure } from './errors.ts'
 import { bearerOf, unauthorized } from './handshake.ts'
-import type { Story } from './journal.ts'
-import type { Revocation } from './revocations.ts'
+import { fit, parseObject } from './protocol.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer as json } from './transport.ts'
 
-/** What the API needs of the server. */
-export interface Service {
-  readonly verify: Verify
-  /** Resolves when the revocation is durable, with the number of connections that it ended. */
-  revoke(revocation: Revocation, by: string): Promise<number>
-  storyOf(connection: string): Story | undefined
+/** What a route is asked. */
+export interface Call<Body = unknown> {
+  /** The groups of the route's path, decoded. */
+  readonly parameters: readonly string[]
+  readonly query: URLSearchParams
+  readonly body: Body
+  readonly caller: Principal
 }
 
-interface Route {
+export interface Route {
   readonly method: string
   readonly path: RegExp
-  answer(parameters: string[], by: string): Promise<HttpAnswer>
+  /** What the body must look like; none is read without it. */
+  readonly body?: z.ZodType
+  answer(call: Call): object | Promise<object>
 }
 
-/** Answers requests whose path begins with `/v1/`. */
-export function createApi(service: Service): (request: HttpRequest) => Promise<HttpAnswer> {
-  const revoke = async (revocation: Revocation, by: string): Promise<HttpAnswer> =>
-    json(200, { type: 'ok', connections: await service.revoke(revocation, by) })
-  const routes: readonly Route[] = [
-    {
-      method: 'GET',
-      path: /^\/v1\/connections\/([^/]+)$/,
-      answer: async ([connection = '']) => {
-        const story = service.storyOf(connection)
-        return story
-          ? json(200, story)
-          : json(404, failure('unknown_type', `nothing is known of ${connection} any more`))
-      },
-    },
-    {
-      method: 'DELETE',
-      path: /^\/v1\/users\/([^/]+)\/connections$/,
-      answer: ([user = ''], by) => revoke({ user }, by),
-    },
-    {
-      method: 'DELETE',
-      path: /^\/v1\/tokens\/([^/]+)$/,
-      answer: ([tokenId = ''], by) => revoke({ tokenId }, by),
-    },
-  ]
+/** A route with a body. */
+export function withBody<T>(
+  method: string,
+  path: RegExp,
+  body: z.ZodType<T>,
+  answer: (call: Call<T>) => Promise<object>,
+): Route {
+  return { method, path, body, answer: answer as Route['answer'] }
+}
+
+/** Answers requests whose path begins with `/v1/`. @param maxBody in bytes */
+export function createApi(
+  verify: Verify,
+  routes: readonly Route[],
+  maxBody: number,
+): (request: HttpRequest) => Promise<HttpAnswer> {
   return async (request) => {
-    const caller = await authorize(service.verify, request)
+    const body = request.method === 'POST' ? request.body(maxBody) : undefined
+    const caller = await authorize(verify, request)
     if (isFailure(caller)) return caller.code === 'forbidden' ? refusal(caller) : unauthorized(caller)
     const here = routes.filter(({ path }) => path.test(request.path))
     const route = here.find(({ method }) => method === request.method)
     if (!route) return notThere(here.map(({ method }) => method))
-    const parameters = parametersOf(route, request)
-    if (isFailure(parameters)) return refusal(parameters)
-    return route.answer(parameters as string[], (caller as Credential).principal.user)
+    const call = callOf(route, request, caller.principal, await body)
+    if (isFailure(call)) return refusal(call)
+    const answered = await route.answer(call)
+    return isFailure(answered) ? refusal(answered) : json(200, answered)
   }
 }
 
@@ -68,6 +63,20 @@ async function authorize(verify: Verify, request: HttpRequest): Promise<Credenti
   const credential = await verify(bearerOf(request) ?? '')
   if (isFailure(credential) || credential.principal.scopes.includes('service')) return credential
   return failure('forbidden', 'this needs a token with the scope "service"')
+}
+
+function callOf(route: Route, request: HttpRequest, caller: Principal, bytes: Buffer | undefined): Call | Failure {
+  const parameters = parametersOf(route, request)
+  if (!Array.isArray(parameters)) return parameters
+  const body = route.body && bodyOf(route.body, bytes)
+  if (body && isFailure(body)) return body
+  return { parameters, query: new URLSearchParams(request.query), body, caller }
+}
+
+function bodyOf(schema: z.ZodType, bytes: Buffer | undefined): object | Failure {
+  if (!bytes) return failure('too_large', 'the body is larger than a frame may be')
+  const given = parseObject(bytes.toString())
+  return isFailure(given) ? given : (fit(schema, given, 'the body') as object)
 }
 
 function parametersOf({ path }: Route, request: HttpRequest): string[] | Failure {

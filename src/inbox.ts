@@ -49,6 +49,11 @@ export interface InboxFigures extends Counts {
   readonly oldestAge: number
 }
 
+export interface InboxReading {
+  readonly figures: InboxFigures
+  readonly dead: readonly DeadLetter[]
+}
+
 interface Stored {
   readonly letters: StoredLetters
   readonly keys: readonly UsedKey[]
@@ -56,6 +61,8 @@ interface Stored {
 
 /** The topic of a user's inbox; no room has such a name. */
 export const inboxTopic = (user: string): string => `$inbox/${user}`
+
+const DONE = (): void => {}
 
 export class Inbox implements Owner<InboxDraft>, Activatable {
   readonly name: string
@@ -111,9 +118,16 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
     })
   }
 
+  /** A connection is gone; nothing more is counted as delivered to it. */
   close(id: string): void {
     const close = () => this.#round.close(id)
-    this.#turns.receive({ decide: () => close, refuse: close })
+    this.#turns.receive({
+      decide: () => {
+        close()
+        return DONE
+      },
+      refuse: close,
+    })
   }
 
   drained(id: string): void {
@@ -122,7 +136,7 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
   }
 
   /** Figures and dead letters, once all that came before is durable. */
-  read(answer: (read: { figures: InboxFigures; dead: DeadLetter[] } | Failure) => void): void {
+  read(answer: (reading: InboxReading | Failure) => void): void {
     this.#turns.receive({
       decide: () => () => answer({ figures: this.figures, dead: [...this.#letters.dead.values()] }),
       refuse: answer,
@@ -130,16 +144,14 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
   }
 
   get figures(): InboxFigures {
-    const { size: total, dead, dropped, expired, oldest } = this.#letters
-    return {
-      normal: this.#letters.count('normal'),
-      high: this.#letters.count('high'),
-      total,
-      deadLetters: dead.size,
-      dropped,
-      expired,
-      oldestAge: oldest ? Date.now() - oldest.time : 0,
-    }
+    const { dead, dropped, expired, oldest } = this.#letters
+    const oldestAge = oldest ? Date.now() - oldest.time : 0
+    return { ...this.#count(), deadLetters: dead.size, dropped, expired, oldestAge }
+  }
+
+  #count(): Counts {
+    const { size: total } = this.#letters
+    return { normal: this.#letters.count('normal'), high: this.#letters.count('high'), total }
   }
 
   /** The figures of what is durable; `null` where the inbox cannot be read. */
@@ -185,7 +197,7 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
     const result = await this.#around.commits.append({ topic: this.name, after: this.#seq, lines, ...snapshot })
     if ('conflict' in result) throw new Error(`somebody else wrote to ${this.name}`)
     this.#seq = seq
-    this.#counts = this.figures
+    this.#counts = this.#count()
   }
 
   /** The snapshot and the end of everything before it: an inbox has no history. */
@@ -247,7 +259,7 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
     this.#letters = letters
     this.#keys = keys
     this.#seq = seq
-    this.#counts = this.figures
+    this.#counts = this.#count()
   }
 
   get isUnsettled(): boolean {

@@ -5,7 +5,7 @@
  * is no JSON object, is nested too deeply, has a field of the wrong shape, or a key that could reach a prototype.
  */
 import { z } from 'zod'
-import { type ErrorCode, type Failure, failure } from './errors.ts'
+import { type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
 import type { Operation } from './patch.ts'
 
 /** The WebSocket subprotocol that names this version (RFC 6455 1.9). */
@@ -59,6 +59,15 @@ const clientFrames = {
   }),
   ack: base.extend({ type: z.literal('ack'), seq: seqs }),
   nack: base.extend({ type: z.literal('nack'), seq: seqs, reason: z.string().max(256).optional() }),
+}
+
+/** The bodies that the server API takes (`as`: in whose name). */
+export const bodies = {
+  event: clientFrames.send.pick({ event: true, key: true, if: true }).extend({ as: user.optional() }),
+  message: clientFrames.message
+    .pick({ data: true, priority: true, ttl: true, key: true })
+    .extend({ as: user.optional() }),
+  replay: z.object({ seq: z.int().min(1) }),
 }
 
 type ClientFrames = { [T in keyof typeof clientFrames]: z.infer<(typeof clientFrames)[T]> }
@@ -169,6 +178,16 @@ export function read(bytes: ArrayBuffer, isBinary: boolean, limit: number): Clie
  * `allowed`), which carries the frame's `id` wherever one could be read.
  */
 export function decode(text: string): ClientFrame | Failure {
+  const value = parseObject(text)
+  return isFailure(value) ? value : decodeObject(value)
+}
+
+/**
+ * Reads a JSON object that came from outside.
+ * @returns the object, or `bad_json` or `bad_frame`: what is no object, nested too deeply, or has a key that could reach a
+ * prototype; with the `id` that stands in it.
+ */
+export function parseObject(text: string): Record<string, unknown> | Failure {
   if (depthExceeds(text, MAX_DEPTH))
     return failure('bad_frame', `JSON may be nested ${MAX_DEPTH} levels deep, no deeper`, { path: '' })
   let value: unknown
@@ -180,26 +199,41 @@ export function decode(text: string): ClientFrame | Failure {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return failure('bad_frame', `a frame is a JSON object, got ${kindOf(value)}`, { path: '' })
   }
-  return decodeObject(value as Record<string, unknown>, text)
+  const object = value as Record<string, unknown>
+  const forbidden = PROTOTYPE_KEYS.test(text) && prototypePath(object, '')
+  return forbidden ? refuse(object, 'bad_frame', `the key at ${forbidden} is not allowed`, { path: forbidden }) : object
 }
 
-function decodeObject(value: Record<string, unknown>, text: string): ClientFrame | Failure {
-  const id = correlation.safeParse(value.id).data
-  const refuse = (code: ErrorCode, message: string, details: Record<string, unknown>) =>
-    failure(code, message, id === undefined ? details : { id, ...details })
-  const forbidden = PROTOTYPE_KEYS.test(text) && prototypePath(value, '')
-  if (forbidden) return refuse('bad_frame', `the key at ${forbidden} is not allowed`, { path: forbidden })
+/** The failure that answers a frame, with its `id` where that is one. */
+function refuse(
+  { id }: Record<string, unknown>,
+  code: ErrorCode,
+  message: string,
+  details: Record<string, unknown>,
+): Failure {
+  const known = correlation.safeParse(id).data
+  return failure(code, message, known === undefined ? details : { id: known, ...details })
+}
+
+function decodeObject(value: Record<string, unknown>): ClientFrame | Failure {
   if (typeof value.type !== 'string') {
-    return refuse('bad_frame', `"type" is expected to be a string, got ${kindOf(value.type)}`, { path: '/type' })
+    return refuse(value, 'bad_frame', `"type" is expected to be a string, got ${kindOf(value.type)}`, { path: '/type' })
   }
   if (!Object.hasOwn(clientFrames, value.type)) {
-    return refuse('unknown_type', `no frame has the type ${JSON.stringify(value.type)}`, { allowed: clientTypes })
+    return refuse(value, 'unknown_type', `no frame has the type ${JSON.stringify(value.type)}`, {
+      allowed: clientTypes,
+    })
   }
-  const parsed = clientFrames[value.type as ClientType].safeParse(value)
+  return fit<ClientFrame>(clientFrames[value.type as ClientType] as z.ZodType<ClientFrame>, value, value.type)
+}
+
+/** `value` as `schema` reads it, or `bad_frame` with the path of the first thing that is wrong with it. */
+export function fit<T>(schema: z.ZodType<T>, value: Record<string, unknown>, what: string): T | Failure {
+  const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   const path = pointer(issue?.path ?? [])
-  return refuse('bad_frame', `${value.type}${path}: ${issue?.message ?? 'not understood'}`, { path })
+  return refuse(value, 'bad_frame', `${what}${path}: ${issue?.message ?? 'not understood'}`, { path })
 }
 
 /** One frame as text; `id` is the correlation id of the request that it answers. */

@@ -22,6 +22,7 @@ import { loadMachineFiles } from './machine-file.ts'
 import { Metrics } from './metrics.ts'
 import { type Revocation, Revocations } from './revocations.ts'
 import { Rooms } from './rooms.ts'
+import { createRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
 import type { HttpRequest } from './transport.ts'
 import { listen } from './transport-uws.ts'
@@ -96,7 +97,8 @@ export async function start(given: Config): Promise<Server> {
     await revocations.revoke(revocation, by)
     return connections.endWhere((credential) => revocations.refuse(credential) !== undefined)
   }
-  const api = createApi({ verify, revoke, storyOf: (connection) => journal.storyOf(connection) })
+  const storyOf = (connection: string) => journal.storyOf(connection)
+  const api = createApi(verify, createRoutes({ rooms, inboxes, revoke, storyOf }), config.maxFrame)
   const site = createSite({
     ...config,
     isReady: () => isReady && commits.isWritable,
