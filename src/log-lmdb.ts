@@ -1,24 +1,31 @@
 /**
- * The log on disk. The only importer of lmdb.
- *
- * Layout: `topics` name → number and what was trimmed; `segments` (topic number, last seq) → the lines of one commit;
- * `snapshots` topic number → the newest one; `meta` the format and the epoch. Keys are big-endian, so a topic's segments
- * lie in order.
+ * The log on disk, in an LMDB environment (`lmdb-store.ts`).
  *
  * Always true: `commit` resolves after LMDB's own fdatasync, whatever was readable before (a commit is visible
- * before it is durable). LMDB has no checksums, so each value is sealed to its place (`seal.ts`). One process per folder
- * writes: the server holds the folder's lock before it opens this.
+ * before it is durable). One process per folder writes: the server holds the folder's lock before it opens this.
  */
-import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
-import { type Database, open, type RootDatabase } from 'lmdb'
+import {
+  FORMAT,
+  lastSegmentOf,
+  newEpoch,
+  openStore,
+  readEntry,
+  readMeta,
+  type Store,
+  sealEntry,
+  sealMeta,
+  segmentKey,
+  segmentsOf,
+  seqOf,
+  type TopicEntry,
+  topicKey,
+} from './lmdb-store.ts'
 import {
   type Batch,
   type CommitResult,
   DamagedLog,
   decodeLine,
   decodeSegment,
-  encodeLine,
   encodeSegment,
   type Log,
   type LogRecord,
@@ -28,59 +35,33 @@ import {
 } from './log.ts'
 import { place, seal, unseal } from './seal.ts'
 
-/** What `meta` says of the layout: a log of another one is not opened. */
-const FORMAT = '2'
-
-export const logFile = (folder: string): string => `${folder}/log.mdb`
-
 /**
  * Opens (or begins) the log in `folder`.
  * @throws when the folder cannot be made or read, or holds a log of another format.
  */
-export function openLmdbLog(folder: string): LmdbLog {
-  mkdirSync(folder, { recursive: true })
-  return new LmdbLog(open({ path: logFile(folder), encoding: 'binary', keyEncoding: 'binary' }))
-}
+export const openLmdbLog = (folder: string): Log => new LmdbLog(openStore(folder))
 
 /** Opens the log in `folder` for reading, also while a server writes to it. @throws when there is none. */
-export function openLmdbLogToRead(folder: string): LmdbLog {
-  return new LmdbLog(open({ path: logFile(folder), encoding: 'binary', keyEncoding: 'binary', readOnly: true }))
-}
-
-/** A topic's own entry. */
-interface Entry {
-  readonly id: number
-  /** The seq up to which its records were forgotten. */
-  readonly trimmed: number
-}
+export const openLmdbLogToRead = (folder: string): Log => new LmdbLog(openStore(folder, { readOnly: true }))
 
 /** Where a topic stands. */
-interface Topic extends Entry {
+interface Topic extends TopicEntry {
   readonly name: string
   trimmed: number
   last: number
 }
 
-export class LmdbLog implements Log {
-  readonly #root: RootDatabase<Buffer, Buffer>
-  readonly #topics: Database<Buffer, string>
-  readonly #segments: Database<Buffer, Buffer>
-  readonly #snapshots: Database<Buffer, Buffer>
-  readonly #meta: Database<Buffer, string>
+class LmdbLog implements Log {
+  readonly #store: Store
   readonly #known = new Map<string, Topic>()
   readonly #quarantine = new Map<string, string>()
-  #epoch: string
+  readonly #epoch: string
   #nextTopic: number
 
-  constructor(root: RootDatabase<Buffer, Buffer>) {
-    this.#root = root
-    const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
-    this.#topics = root.openDB('topics', { encoding: 'binary' })
-    this.#segments = root.openDB('segments', binary)
-    this.#snapshots = root.openDB('snapshots', binary)
-    this.#meta = root.openDB('meta', { encoding: 'binary' })
-    this.#nextTopic = this.#topics.getCount() + 1
-    this.#epoch = this.#readOrBegin('epoch', () => randomUUID().slice(0, 8))
+  constructor(store: Store) {
+    this.#store = store
+    this.#nextTopic = store.topics.getCount() + 1
+    this.#epoch = this.#readOrBegin('epoch', newEpoch)
     const format = this.#readOrBegin('format', () => FORMAT)
     if (format !== FORMAT) throw new Error(`the log has the format ${format}, this version reads ${FORMAT}`)
   }
@@ -93,22 +74,29 @@ export class LmdbLog implements Log {
       })
     } catch (error) {
       for (const { topic } of batches) this.#known.delete(topic)
-      this.#nextTopic = this.#topics.getCount() + 1
+      this.#nextTopic = this.#store.topics.getCount() + 1
       throw error
     }
     return results
   }
 
   async probe(): Promise<void> {
-    await this.#write(() => this.#putMeta('probe', `${Date.now()}`))
+    await this.#write(() => void this.#store.meta.put('probe', sealMeta('probe', `${Date.now()}`)))
   }
 
   #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
+    const { segments, snapshots } = this.#store
     const topic = this.#topic(name) ?? this.#createTopic(name)
     if (topic.last !== after) return { conflict: { actual: topic.last } }
     const last = after + lines.length
-    if (lines.length > 0) this.#put(this.#segments, name, segmentKey(topic.id, last), encodeSegment(lines))
-    if (snapshot) this.#put(this.#snapshots, name, topicKey(topic.id), Buffer.from(snapshot))
+    if (lines.length > 0) {
+      const key = segmentKey(topic.id, last)
+      segments.put(key, seal(place(name, key), encodeSegment(lines)))
+    }
+    if (snapshot) {
+      const key = topicKey(topic.id)
+      snapshots.put(key, seal(place(name, key), Buffer.from(snapshot)))
+    }
     if (trim !== undefined && trim > topic.trimmed) this.#trim(topic, trim)
     topic.last = last
     return { last }
@@ -116,19 +104,20 @@ export class LmdbLog implements Log {
 
   /** Forgets whole segments only, and never the last one: it says where the topic stands. */
   #trim(topic: Topic, upTo: number): void {
-    const keys = [...this.#segments.getKeys(segmentsOf(topic, topic.trimmed + 1, Math.min(upTo, topic.last - 1)))]
-    for (const key of keys) this.#segments.remove(key)
+    const { segments, topics } = this.#store
+    const keys = [...segments.getKeys(segmentsOf(topic, topic.trimmed + 1, Math.min(upTo, topic.last - 1)))]
+    for (const key of keys) segments.remove(key)
     const lastKey = keys.at(-1)
     if (!lastKey) return
     topic.trimmed = seqOf(lastKey)
-    this.#putEntry(topic)
+    topics.put(topic.name, sealEntry(topic.name, topic))
   }
 
   async read(name: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
     const topic = this.#topic(name)
     if (!topic) return []
     const records: LogRecord[] = []
-    for (const { key, value } of this.#segments.getRange(segmentsOf(topic, after + 1))) {
+    for (const { key, value } of this.#store.segments.getRange(segmentsOf(topic, after + 1))) {
       records.push(...decodeSegment(unseal(place(name, key), value), after))
       if (records.at(-1)?.seq !== seqOf(key)) throw new DamagedLog(`a segment of ${name} does not end at ${seqOf(key)}`)
       if (records.length >= limit) break
@@ -143,7 +132,7 @@ export class LmdbLog implements Log {
   async getSnapshot(name: string): Promise<LogSnapshot | undefined> {
     const topic = this.#topic(name)
     const key = topic && topicKey(topic.id)
-    const value = key && this.#snapshots.get(key)
+    const value = key && this.#store.snapshots.get(key)
     return value && decodeLine<LogSnapshot>(unseal(place(name, key), value).toString())
   }
 
@@ -152,53 +141,34 @@ export class LmdbLog implements Log {
   }
 
   async topics(prefix: string): Promise<string[]> {
-    const names = [...this.#topics.getKeys({ start: prefix })]
+    const names = [...this.#store.topics.getKeys({ start: prefix })]
     const end = names.findIndex((name) => !name.startsWith(prefix))
     return end === -1 ? names : names.slice(0, end)
   }
 
   quarantine(name: string, why: string): void {
+    this.#known.delete(name)
     this.#quarantine.set(name, why)
   }
 
   async close(): Promise<void> {
-    await this.#root.close()
-  }
-
-  /** Begins another life of the log, as after a restore: every client starts from a snapshot. */
-  async beginEpoch(): Promise<string> {
-    this.#epoch = randomUUID().slice(0, 8)
-    await this.#write(() => this.#putMeta('epoch', this.#epoch))
-    return this.#epoch
+    await this.#store.root.close()
   }
 
   /** One transaction; resolves when it is durable. @throws {StorageRefused} */
   async #write(changes: () => void): Promise<void> {
     try {
-      await this.#root.batch(changes)
+      await this.#store.root.batch(changes)
     } catch (error) {
       throw await refusalOf(error as Error)
     }
   }
 
-  #put(db: Database<Buffer, Buffer>, name: string, key: Buffer, body: Buffer): void {
-    db.put(key, seal(place(name, key), body))
-  }
-
-  #putEntry({ name, id, trimmed }: Topic): void {
-    const line = Buffer.from(encodeLine({ id, trimmed } satisfies Entry))
-    this.#topics.put(name, seal(place(name), line))
-  }
-
-  #putMeta(name: string, value: string): void {
-    this.#meta.put(name, seal(place(name), Buffer.from(value)))
-  }
-
   #readOrBegin(name: string, begin: () => string): string {
-    const known = this.#meta.get(name)
-    if (known) return unseal(place(name), known).toString()
+    const known = this.#store.meta.get(name)
+    if (known) return readMeta(name, known)
     const value = begin()
-    this.#meta.putSync(name, seal(place(name), Buffer.from(value)))
+    this.#store.meta.putSync(name, sealMeta(name, value))
     return value
   }
 
@@ -208,16 +178,16 @@ export class LmdbLog implements Log {
     if (known) return known
     const why = this.#quarantine.get(name)
     if (why !== undefined) throw new DamagedLog(`${name} is set aside: ${why}`)
-    const stored = this.#topics.get(name)
+    const stored = this.#store.topics.get(name)
     if (!stored) return undefined
-    const entry = decodeLine<Entry>(unseal(place(name), stored).toString())
-    const [lastKey] = this.#segments.getKeys(backwards(entry))
+    const entry = readEntry(name, stored)
+    const [lastKey] = this.#store.segments.getKeys(lastSegmentOf(entry))
     return this.#remember({ ...entry, name, last: lastKey ? seqOf(lastKey) : 0 })
   }
 
   #createTopic(name: string): Topic {
     const topic = this.#remember({ id: this.#nextTopic++, trimmed: 0, name, last: 0 })
-    this.#putEntry(topic)
+    this.#store.topics.put(name, sealEntry(name, topic))
     return topic
   }
 
@@ -234,32 +204,3 @@ async function refusalOf(error: Error & { commitError?: Promise<never> }): Promi
   const cause = await Promise.race([error.commitError.catch((cause: Error) => cause), nextTurn])
   return new StorageRefused(`the log takes no writes: ${cause.message}`, { cause })
 }
-
-function topicKey(id: number): Buffer {
-  const key = Buffer.allocUnsafe(4)
-  key.writeUInt32BE(id)
-  return key
-}
-
-/** 4 bytes topic number, 6 bytes seq: 2^48 records a topic. */
-function segmentKey(id: number, seq: number): Buffer {
-  const key = Buffer.allocUnsafe(10)
-  key.writeUInt32BE(id)
-  key.writeUIntBE(seq, 4, 6)
-  return key
-}
-
-const seqOf = (key: Buffer): number => key.readUIntBE(4, 6)
-
-/** The segments of a topic that end at `from` or later, up to `to`. */
-const segmentsOf = ({ id }: Entry, from: number, to?: number) => ({
-  start: segmentKey(id, from),
-  end: to === undefined ? segmentKey(id + 1, 0) : segmentKey(id, to + 1),
-})
-
-const backwards = ({ id }: Entry) => ({
-  start: segmentKey(id + 1, 0),
-  end: segmentKey(id, 0),
-  reverse: true,
-  limit: 1,
-})

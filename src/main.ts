@@ -1,14 +1,16 @@
-/** The command: `start`, `dev`, `token`, `explain`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+/** The command: `start`, `dev`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
 import { explain } from './explain.ts'
+import { LOG_USAGE, logCommand } from './log-tools.ts'
 import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom start [options]          run the server
 chartroom dev [options]            the same
 chartroom token <user> [options]   print a token for a user, signed with the server's secret
 chartroom explain <connection>     tell what became of a connection of a running server, and why
+${LOG_USAGE}
 
 options:
 ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${description} (${show(fallback)})`).join('\n')}
@@ -32,7 +34,8 @@ async function run(args: string[]): Promise<void> {
   if (command === 'start' || command === 'dev') return serve(config)
   if (command === 'token') return printToken(config, rest)
   if (command === 'explain') return tellStory(config, rest)
-  throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev, token and explain`)
+  if (command === 'log') return logCommand(rest, config.data, console.log)
+  throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev, token, explain and log`)
 }
 
 async function serve(config: Config): Promise<void> {

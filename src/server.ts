@@ -9,13 +9,13 @@ import { Commits } from './commits.ts'
 import { type Config, isLoopback } from './config.ts'
 import type { Observer } from './connection.ts'
 import { Connections } from './connections.ts'
+import { Custody } from './custody.ts'
 import { developmentSecret } from './development.ts'
 import { isFailure } from './errors.ts'
 import { createSite } from './http.ts'
 import { Inboxes } from './inboxes.ts'
 import { Journal } from './journal.ts'
 import { lockFolder } from './lock.ts'
-import { openLmdbLog } from './log-lmdb.ts'
 import { createLogger } from './logger.ts'
 import { Machine } from './machine.ts'
 import { loadMachineFiles } from './machine-file.ts'
@@ -53,10 +53,11 @@ export async function start(given: Config): Promise<Server> {
   const lock = await lockFolder(given.data)
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
+  const custody = new Custody(config.data, logger)
   const files = await loadMachineFiles(config.machines)
   const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
   const metrics = new Metrics()
-  const log = openLmdbLog(config.data)
+  const log = await custody.openLog()
   const revocations = await Revocations.load(log)
   const verifyToken = await createVerifier(config)
   const verify: Verify = async (token) => {
@@ -119,7 +120,7 @@ export async function start(given: Config): Promise<Server> {
     transport.close()
     sessions.stop()
     wheel.stop()
-    await log.close()
+    await custody.closeLog()
     lock.release()
   }
   return { host: config.host, port: transport.port, machines: [...machines.keys()], issueToken, stop }

@@ -27,8 +27,11 @@ const FLOORS = [
   ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations'],
   ['log', 'handshake', 'heartbeat', 'intake', 'pending', 'machine-file', 'letters', 'view'],
   ['seal', 'api', 'commits', 'event-cursor', 'round', 'machine', 'transport-uws', 'http', 'log-memory'],
-  ['log-lmdb', 'subscription', 'draft', 'recovery', 'inbox-draft', 'turns', 'sessions', 'revocations'],
-  ['room', 'inbox'],
+  ['lmdb-store', 'subscription', 'draft', 'recovery', 'inbox-draft', 'turns', 'sessions', 'revocations'],
+  ['log-lmdb', 'log-verify', 'room', 'inbox'],
+  ['log-check'],
+  ['inspection'],
+  ['custody', 'log-tools'],
   ['rooms', 'inboxes'],
   ['routes', 'conversation'],
   ['connection'],
@@ -40,7 +43,7 @@ const FLOORS = [
 /** Each outside library of the product, and the one file that imports it. */
 const IMPORTERS: Record<string, string[]> = {
   'uWebSockets.js': ['src/transport-uws.ts'],
-  lmdb: ['src/log-lmdb.ts'],
+  lmdb: ['src/lmdb-store.ts'],
   jose: ['src/auth.ts'],
   'fast-json-patch': ['src/patch.ts'],
   pino: ['src/logger.ts'],
