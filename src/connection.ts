@@ -1,5 +1,5 @@
 /**
- * The hands of `machines/connection.ts`: one WebSocket, its counters, and what it has joined.
+ * The life of one WebSocket: the hands of `machines/connection.ts`, and what the socket and the session bring to it.
  *
  * Always true: whatever way a connection ends, `leave` runs once and nothing of it stays in session, rooms or
  * registry; a frame of an open connection never passes through the chart.
@@ -14,73 +14,42 @@ import connectionChart, {
   type Refusal,
 } from '../machines/connection.ts'
 import type { Credential, Verify } from './auth.ts'
-import type { Config } from './config.ts'
-import { converse, converseEarly, type Party, welcome } from './conversation.ts'
-import { type CloseReason, closeCodes, comesBack, type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
+import { converse, converseEarly, welcome } from './conversation.ts'
+import { type CloseReason, closeCodes, comesBack, type Failure, failure, isFailure } from './errors.ts'
 import { unauthorized } from './handshake.ts'
 import { Heartbeat, type Pulse } from './heartbeat.ts'
-import type { Inboxes } from './inboxes.ts'
-import { Intake } from './intake.ts'
-import type { Transition } from './journal.ts'
 import type { Link } from './link.ts'
 import type { Logger } from './logger.ts'
+import { Peer, type Surroundings } from './peer.ts'
 import { Pending } from './pending.ts'
-import { type ClientFrame, type ClientFrameOf, type CorrelationId, encode, type ServerFrame } from './protocol.ts'
-import type { Room } from './room.ts'
-import type { Rooms } from './rooms.ts'
+import { type ClientFrame, type ClientFrameOf, encode } from './protocol.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
-import type { Delivery, Receiver, Socket } from './transport.ts'
+import type { Receiver, Socket } from './transport.ts'
 import type { Wheel } from './wheel.ts'
 
-/** Who is told what happens to connections, and to nobody's cost while they do nothing. */
-export interface Observer {
-  transition(connection: string, user: string | null, transition: Transition): void
-  error(code: ErrorCode): void
-  heartbeat(what: 'ping' | 'pong' | 'lost'): void
-}
-
 /** What every connection is handed. */
-export interface ConnectionSurroundings {
-  readonly config: Config
+export interface ConnectionSurroundings extends Surroundings {
   readonly verify: Verify
   readonly sessions: Sessions
-  readonly rooms: Rooms
-  readonly inboxes: Inboxes
-  readonly wheel: Wheel
   readonly logger: Logger
-  readonly observer: Observer
+  readonly wheel: Wheel
   onTokenRefused(address: string): void
   /** The connection is gone from everywhere. */
   onGone(connection: Connection): void
 }
 
-export class Connection implements Hands, Receiver, Member, Party, Pulse {
-  readonly id: string
-  readonly rooms: Rooms
-  readonly inboxes: Inboxes
-  readonly maxRooms: number
-  readonly joined = new Map<string, Room>()
-  state: ConnectionState = 'connecting'
-  session: Session | undefined
+export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   readonly #around: ConnectionSurroundings
   readonly #actor: Actor<typeof connectionChart>
-  readonly #link: Link
-  #enteredAt = Date.now()
-  #isBegun = false
-  #credential: Credential | undefined
   readonly #pending = new Pending()
-  readonly #intake: Intake
   #heartbeat: Heartbeat | undefined
   #pingsAsJson = false
+  #enteredAt = Date.now()
+  #isBegun = false
 
   constructor(id: string, link: Link, token: string | undefined, around: ConnectionSurroundings) {
-    this.id = id
-    this.rooms = around.rooms
-    this.inboxes = around.inboxes
-    this.maxRooms = around.config.maxRoomsPerConnection
+    super(id, link, around)
     this.#around = around
-    this.#link = link
-    this.#intake = new Intake(around.config)
     const { authTimeout, clockTolerance } = around.config
     this.#actor = createActor(connectionChart, {
       clock: around.wheel,
@@ -94,49 +63,25 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
     this.#actor.start()
   }
 
-  /** Who the token says it is. Only an open connection is asked. */
-  get credential(): Credential {
-    if (!this.#credential) throw new Error(`${this.id} has no principal yet`)
-    return this.#credential
-  }
-
-  get remoteAddress(): string {
-    return this.#link.remoteAddress
-  }
-
-  get counters(): Link['counters'] {
-    return this.#link.counters
-  }
-
-  get congested(): boolean {
-    return this.#link.congested
-  }
-
-  get user(): string | null {
-    return this.#credential?.principal.user ?? null
-  }
-
-  /** Whether it is in by a token of this kind. */
-  hasToken(isSuch: (credential: Credential) => boolean): boolean {
-    return this.#credential !== undefined && isSuch(this.#credential)
-  }
-
   // What the socket brings.
 
   opened(socket: Socket): void {
-    this.#link.opened(socket)
+    this.link.opened(socket)
   }
 
   frame(bytes: ArrayBuffer, isBinary: boolean): void {
     this.counters.received++
     this.heard()
-    const frame = this.#intake.read(bytes, isBinary, this.state === 'open')
-    this.#safely(() => {
+    const { state } = this
+    if (state === 'closing' || state === 'closed') return
+    try {
+      const frame = this.intake.read(bytes, isBinary, state === 'open')
       if (isFailure(frame)) this.fault(frame)
-      else if (this.state === 'open') converse(this, frame as ClientFrame)
-      else if (this.state !== 'closing' && this.state !== 'closed')
-        converseEarly(this, this.#pending, frame as ClientFrame)
-    })
+      else if (state === 'open') converse(this, frame as ClientFrame)
+      else converseEarly(this, this.#pending, frame as ClientFrame)
+    } catch (error) {
+      this.#crashed(error)
+    }
   }
 
   heard(): void {
@@ -150,42 +95,28 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   drained(): void {
-    this.#link.drained()
-    this.#safely(() => {
+    this.link.drained()
+    try {
       for (const room of this.joined.values()) room.drained(this)
       if (this.user !== null) this.inboxes.drained(this.user, this.id)
-    })
+    } catch (error) {
+      this.#crashed(error)
+    }
   }
 
   closed(code: number, reason: string): void {
-    this.#link.closed()
+    this.link.closed()
     this.#actor.send({ type: 'socket.closed', code, reason })
   }
 
-  // What goes to the client.
-
-  reply(frame: ServerFrame, id?: CorrelationId): void {
-    if (frame.type === 'error') this.#around.observer.error(frame.code)
-    this.#link.reply(encode(frame, id))
-  }
-
-  deliver(frame: string | Uint8Array): Delivery {
-    return this.#link.send(frame)
-  }
-
-  /** Answers a bad frame; too many of them end the connection. */
-  fault(fault: Failure): void {
-    this.reply(fault)
-    const reason = this.#intake.count(fault)
-    if (reason) this.close(reason, 'too many frames had to be refused')
-  }
+  // What the heartbeat and the conversation want.
 
   /** Asks the peer for a sign of life, in the way that it chose. */
   ping(): void {
     this.counters.pings++
     this.#around.observer.heartbeat('ping')
     if (this.#pingsAsJson) this.deliver(encode({ type: 'ping', time: Date.now() }))
-    else this.#link.ping()
+    else this.link.ping()
   }
 
   /** The peer did not give one. */
@@ -202,23 +133,6 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   /** A token to be verified; one at a time, in the order they came. */
   authenticate(frame: ClientFrameOf<'auth'>): void {
     if (this.#pending.addAuth(frame)) this.#actor.send({ type: 'auth', token: frame.token })
-  }
-
-  // What rooms say.
-
-  fellBehind(): void {
-    this.close('too_slow', 'the log does not go back as far as this connection has read')
-  }
-
-  entersRoom(room: Room): boolean {
-    if (this.state !== 'open') return false
-    this.joined.set(room.name, room)
-    return true
-  }
-
-  leavesRoom(room: Room, why?: Failure): void {
-    this.joined.delete(room.name)
-    if (why) this.reply({ ...why, room: room.name })
   }
 
   // What the session says.
@@ -244,26 +158,30 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
       this.#around.onTokenRefused(this.remoteAddress)
       throw credential
     }
-    if (this.#credential && credential.principal.user !== this.#credential.principal.user) {
+    if (this.proved && credential.principal.user !== this.proved.principal.user) {
       throw failure('subject_mismatch', 'the token is for another user; this connection keeps the one it has')
     }
     return credential
   }
 
   openSocket(): void {
-    if (!this.#link.open(this)) this.closed(1006, 'the peer is gone')
+    if (!this.link.open(this)) this.closed(1006, 'the peer is gone')
   }
 
   admit(proof: Proof): void {
-    this.#credential = proof as Credential
+    this.proved = proof as Credential
     this.openSocket()
   }
 
   enterSession(): void {
     const { user } = this.credential.principal
-    void this.inboxes.ready(user).then(() => {
-      if (this.state === 'authenticated') this.#safely(() => this.#around.sessions.of(user).join(this))
-    })
+    const join = () => {
+      if (this.state === 'authenticated') this.#around.sessions.of(user).join(this)
+    }
+    this.inboxes
+      .ready(user)
+      .then(join)
+      .catch((error) => this.#crashed(error))
   }
 
   welcome(): void {
@@ -276,14 +194,14 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   }
 
   refresh(proof: Proof): void {
-    this.#credential = proof as Credential
-    for (const room of this.joined.values()) room.recheck(this, this.#credential.principal)
+    this.proved = proof as Credential
+    for (const room of this.joined.values()) room.recheck(this, this.proved.principal)
     this.reply({ type: 'ok', expiresAt: proof.expiresAt }, this.#pending.answered()?.id)
     this.#nextAuth()
   }
 
   refuse(refusal: Refusal): void {
-    if (!this.#link.isOpen) return this.#link.refuse(unauthorized(refusal as Failure))
+    if (!this.link.isOpen) return this.link.refuse(unauthorized(refusal as Failure))
     this.reply(refusal as Failure, this.#pending.answered()?.id)
     if (this.state === 'open') this.#nextAuth()
   }
@@ -301,7 +219,7 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
       reconnect: comesBack(code),
       ...(retryAfter !== undefined && { retryAfter }),
     })
-    if (!this.#link.end(code, reason)) this.closed(code, reason)
+    if (!this.link.end(code, reason)) this.closed(code, reason)
   }
 
   leave(): void {
@@ -316,15 +234,6 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   #nextAuth(): void {
     const { next } = this.#pending
     if (next) this.#actor.send({ type: 'auth', token: next.token })
-  }
-
-  /** What goes wrong for one connection is the end of that one. */
-  #safely(run: () => void): void {
-    try {
-      run()
-    } catch (error) {
-      this.#crashed(error)
-    }
   }
 
   #move(state: ConnectionState, { event, detail }: Cause): void {
@@ -342,8 +251,8 @@ export class Connection implements Hands, Receiver, Member, Party, Pulse {
   #crashed(error: unknown): void {
     this.#around.logger.error({ err: error, connection: this.id, user: this.user }, 'a connection crashed')
     this.#actor.stop()
-    const isEnded = this.#link.end(closeCodes.internal_error, 'internal_error')
-    if (!isEnded) this.#link.refuse({ status: 500, body: 'the connection failed\n' })
+    const isEnded = this.link.end(closeCodes.internal_error, 'internal_error')
+    if (!isEnded) this.link.refuse({ status: 500, body: 'the connection failed\n' })
     this.#move('closed', { event: 'xstate.error', detail: `${closeCodes.internal_error}` })
     this.leave()
   }

@@ -34,6 +34,7 @@ const FLOORS = [
   ['custody', 'log-tools'],
   ['rooms', 'inboxes'],
   ['routes', 'conversation'],
+  ['peer'],
   ['connection'],
   ['connections'],
   ['server'],

@@ -1,0 +1,125 @@
+/**
+ * Whom the conversation and the rooms talk with: who a connection is, what it has joined, what goes out to it.
+ *
+ * Always true: nothing here knows how a connection begins or ends; what goes wrong in it is counted, once.
+ */
+import type { ConnectionState } from '../machines/connection.ts'
+import type { Credential } from './auth.ts'
+import type { Config } from './config.ts'
+import type { Party } from './conversation.ts'
+import type { CloseReason, ErrorCode, Failure } from './errors.ts'
+import type { Inboxes } from './inboxes.ts'
+import { Intake } from './intake.ts'
+import type { Transition } from './journal.ts'
+import type { Link } from './link.ts'
+import { type ClientFrameOf, type CorrelationId, encode, type ServerFrame } from './protocol.ts'
+import type { Room } from './room.ts'
+import type { Rooms } from './rooms.ts'
+import type { Session } from './sessions.ts'
+import type { Delivery } from './transport.ts'
+
+/** Who is told what happens to connections, and to nobody's cost while they do nothing. */
+export interface Observer {
+  transition(connection: string, user: string | null, transition: Transition): void
+  error(code: ErrorCode): void
+  heartbeat(what: 'ping' | 'pong' | 'lost'): void
+}
+
+/** What every peer is handed. */
+export interface Surroundings {
+  readonly config: Config
+  readonly rooms: Rooms
+  readonly inboxes: Inboxes
+  readonly observer: Observer
+}
+
+export abstract class Peer implements Party {
+  readonly id: string
+  readonly rooms: Rooms
+  readonly inboxes: Inboxes
+  readonly maxRooms: number
+  readonly joined = new Map<string, Room>()
+  state: ConnectionState = 'connecting'
+  session: Session | undefined
+  protected readonly link: Link
+  protected readonly intake: Intake
+  /** What its token has proved. */
+  protected proved: Credential | undefined
+  readonly #observer: Observer
+
+  constructor(id: string, link: Link, { config, rooms, inboxes, observer }: Surroundings) {
+    this.id = id
+    this.link = link
+    this.rooms = rooms
+    this.inboxes = inboxes
+    this.maxRooms = config.maxRoomsPerConnection
+    this.intake = new Intake(config)
+    this.#observer = observer
+  }
+
+  abstract close(reason: CloseReason, message: string): void
+  abstract authenticate(frame: ClientFrameOf<'auth'>): void
+  abstract ponged(): void
+
+  /** Who the token says it is. Only an open connection is asked. */
+  get credential(): Credential {
+    if (!this.proved) throw new Error(`${this.id} has no principal yet`)
+    return this.proved
+  }
+
+  get user(): string | null {
+    return this.proved?.principal.user ?? null
+  }
+
+  /** Whether it is in by a token of this kind. */
+  hasToken(isSuch: (credential: Credential) => boolean): boolean {
+    return this.proved !== undefined && isSuch(this.proved)
+  }
+
+  get remoteAddress(): string {
+    return this.link.remoteAddress
+  }
+
+  get counters(): Link['counters'] {
+    return this.link.counters
+  }
+
+  get congested(): boolean {
+    return this.link.congested
+  }
+
+  // What goes to the client.
+
+  reply(frame: ServerFrame, id?: CorrelationId): void {
+    if (frame.type === 'error') this.#observer.error(frame.code)
+    this.link.reply(encode(frame, id))
+  }
+
+  deliver(frame: string | Uint8Array): Delivery {
+    return this.link.send(frame)
+  }
+
+  /** Answers a bad frame; too many of them end the connection. */
+  fault(fault: Failure): void {
+    this.reply(fault)
+    const reason = this.intake.count(fault)
+    if (reason) this.close(reason, 'too many frames had to be refused')
+  }
+
+  // What rooms say.
+
+  fellBehind(): void {
+    this.close('too_slow', 'the log does not go back as far as this connection has read')
+  }
+
+  entersRoom(room: Room): boolean {
+    if (this.state !== 'open') return false
+    this.joined.set(room.name, room)
+    return true
+  }
+
+  leavesRoom(room: Room, why?: Failure): void {
+    this.joined.delete(room.name)
+    if (why) this.reply({ ...why, room: room.name })
+  }
+}
