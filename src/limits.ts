@@ -8,7 +8,7 @@
 export class SlidingCount {
   readonly #most: number
   readonly #window: number
-  #times: number[] = []
+  readonly #times: number[] = []
 
   constructor(most: number, window: number) {
     this.#most = most
@@ -17,7 +17,8 @@ export class SlidingCount {
 
   /** Counts one more at `now`. @returns whether that is as many as there may be. */
   add(now: number): boolean {
-    this.#times = this.#times.filter((time) => now - time < this.#window).concat(now)
+    this.#times.push(now)
+    while (now - (this.#times[0] as number) >= this.#window) this.#times.shift()
     return this.#times.length >= this.#most
   }
 }
@@ -49,17 +50,20 @@ export class TokenBucket {
 
 /** What one connection may send. */
 export class Allowance {
+  readonly #isUnlimited: boolean
   readonly #frames: TokenBucket
   readonly #bytes: TokenBucket
 
   constructor(framesPerSecond: number, bytesPerSecond: number) {
     const now = Date.now()
+    this.#isUnlimited = framesPerSecond === 0 && bytesPerSecond === 0
     this.#frames = new TokenBucket(framesPerSecond, now)
     this.#bytes = new TokenBucket(bytesPerSecond, now)
   }
 
   /** @returns whether a frame of `bytes` is within both limits. */
   take(bytes: number): boolean {
+    if (this.#isUnlimited) return true
     const now = Date.now()
     return this.#frames.take(1, now) && this.#bytes.take(bytes, now)
   }

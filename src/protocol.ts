@@ -211,7 +211,7 @@ function refuse(
   message: string,
   details: Record<string, unknown>,
 ): Failure {
-  const known = correlation.safeParse(id).data
+  const known = correlationOf(id)
   return failure(code, message, known === undefined ? details : { id: known, ...details })
 }
 
@@ -234,6 +234,11 @@ export function fit<T>(schema: z.ZodType<T>, value: Record<string, unknown>, wha
   const issue = parsed.error.issues[0]
   const path = pointer(issue?.path ?? [])
   return refuse(value, 'bad_frame', `${what}${path}: ${issue?.message ?? 'not understood'}`, { path })
+}
+
+/** The `id` of a frame, where it is one that a reply can carry (rule R1). */
+export function correlationOf(id: unknown): CorrelationId | undefined {
+  return correlation.safeParse(id).data
 }
 
 /** One frame as text; `id` is the correlation id of the request that it answers. */

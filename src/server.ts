@@ -108,7 +108,7 @@ export async function start(given: Config): Promise<Server> {
   })
   const request = (asked: HttpRequest) => (asked.path.startsWith('/v1/') ? api(asked) : site(asked))
   const transport = await listen(
-    { host: config.host, port: config.port, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
+    { ...config, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
     { upgrade: (upgrade) => connections.accept(upgrade), request },
   )
 

@@ -32,11 +32,9 @@ const ADVICE = `uWebSockets.js did not load. Its binaries need Linux, macOS or W
 2.27 for Node 20, 2.38 (Debian 13, Ubuntu 24.04) for Node 22 and later.
 To install it from the project itself: npm install uNetworking/uWebSockets.js#v20.52.0`
 
-/** Bytes of a request's head: a token of 8 KB and the rest. uWebSockets.js reads it when it loads. */
-const MAX_HEAD = '16384'
-
-const loadUws = async () => {
-  process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= MAX_HEAD
+/** uWebSockets.js reads `maxHeader` when it loads: in one process the first server's counts. */
+const loadUws = async (maxHeader: number) => {
+  process.env.UWS_HTTP_MAX_HEADERS_SIZE = `${maxHeader}`
   try {
     return (await import('uWebSockets.js')).default
   } catch (error) {
@@ -56,7 +54,7 @@ interface UserData {
  * @throws when the port is taken or uWebSockets.js does not load.
  */
 export async function listen(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
-  const uws = await loadUws()
+  const uws = await loadUws(options.maxHeader)
   const app = uws.App()
   const holder = new CorkHolder(app)
   app.ws<UserData>('/ws', {

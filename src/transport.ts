@@ -84,6 +84,8 @@ export interface TransportOptions {
   readonly port: number
   /** Bytes: a larger frame ends its connection (1009 where the transport can say so). */
   readonly maxPayload: number
+  /** Bytes of a request's head, as far as it comes in pieces; a longer one is answered 431. */
+  readonly maxHeader: number
   /** Bytes that one socket may hold unread; a frame beyond is dropped. */
   readonly maxBuffered: number
 }
