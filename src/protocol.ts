@@ -194,7 +194,7 @@ export function parseObject(text: string): Record<string, unknown> | Failure {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    return failure('bad_json', `the frame is not JSON: ${(error as Error).message}`)
+    return failure('bad_json', `the frame is not JSON: ${whatIsWrong(text, error as Error)}`)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return failure('bad_frame', `a frame is a JSON object, got ${kindOf(value)}`, { path: '' })
@@ -249,6 +249,14 @@ export function encode(frame: ServerFrame, id?: CorrelationId): string {
 /** A path as JSON Pointer (RFC 6901). */
 export function pointer(path: readonly PropertyKey[]): string {
   return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}
+
+/** In words of ours: the parser's own quote the text, which may be anybody's. */
+function whatIsWrong(text: string, { message }: Error): string {
+  if (text.trim() === '') return 'it is empty'
+  if (message.startsWith('Unexpected end')) return 'it ends too early'
+  const [, position] = / at position (\d+)( \(.*\))?$/.exec(message) ?? []
+  return position === undefined ? 'there is something in it that JSON does not know' : `look at position ${position}`
 }
 
 function kindOf(value: unknown): string {

@@ -119,6 +119,24 @@ t.test('CODEC-3 white space, the order of fields and escapes do not matter', (t)
 
 // What is refused.
 
+t.test('CODEC-4 bad_json says what is wrong without a word of the text', (t) => {
+  const rows: [text: string, message: RegExp][] = [
+    ['', /empty$/],
+    [' \n', /empty$/],
+    ['{"token":"hunter2', /look at position 17$/],
+    ['{"token":hunter2}', /JSON does not know$/],
+    ['hunter2 at position 5', /JSON does not know$/],
+    ['{"a":1}hunter2', /look at position 7$/],
+    ['{"hunter2":', /too early$/],
+  ]
+  for (const [text, message] of rows) {
+    const { message: said } = decode(text) as { message: string }
+    t.match(said, message, text)
+    t.notMatch(said, /hun|ter2|"/, text)
+  }
+  t.end()
+})
+
 t.test('CODEC-4 what is no JSON is bad_json', (t) => {
   const texts = ['', ' ', 'hello', '{', '{"type":"ping"', '{"type":"ping"}}', "{'type':'ping'}", '{"type":"ping",}']
   const more = ['{type:"ping"}', 'undefined', 'NaN', '\u0000', '\ufeff{"type":"ping"}', '{"type":"pi\nng"}', '"\ud800']
