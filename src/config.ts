@@ -3,12 +3,13 @@
  * on the command line, `CHARTROOM_MAX_LAG` in the environment; a flag wins over the environment, that over the file.
  *
  * Always true: a config that `readConfig` returns is whole and checked, so nobody checks it again. Refused: an
- * option that does not exist, a value of the wrong kind, production without a key, each with one line.
+ * option that does not exist, whichever place names it, a value of the wrong kind, production without a key, each with one line.
  */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { nearest } from './nearest.ts'
 
 /** Digits are a number where they come as text; anything else is left for the schema to refuse. */
 const digits = (given: unknown): unknown => (typeof given === 'string' && /^-?\d+$/.test(given) ? Number(given) : given)
@@ -81,6 +82,10 @@ export const optionTable = Object.entries(options.shape).map(([name, option]) =>
   fallback: (option.safeParse(undefined).data ?? '') as unknown,
 }))
 
+const knownNames = optionTable.map(({ name }) => name)
+const knownFlags = [...optionTable.map(({ flag }) => flag), '--config', '--print-config']
+const knownVariables = optionTable.map(({ variable }) => variable)
+
 /** A configuration that cannot be used: one line per mistake. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -100,11 +105,15 @@ export function readConfig({ args, env }: Sources): { config: Config; words: str
   const { flags, words, file, printConfig } = readFlags(args)
   const given = { ...readFile(file), ...readEnvironment(env), ...flags }
   const result = options.safeParse(given)
-  if (!result.success) throw new ConfigError(result.error.issues.map((issue) => describe(issue, given)).join('\n'))
-  const config = { ...result.data, production: env.NODE_ENV === 'production' }
-  const mistakes = checkTogether(config)
-  if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
+  const issues = result.error?.issues.map((issue) => describe(issue, given)) ?? []
+  refuse([...unknownVariables(env), ...issues])
+  const config = { ...(result.data as z.infer<typeof options>), production: env.NODE_ENV === 'production' }
+  refuse(checkTogether(config))
   return { config, words, printConfig }
+}
+
+function refuse(mistakes: string[]): void {
+  if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
 }
 
 /** The config as it may be shown: what is secret is hidden. */
@@ -143,7 +152,9 @@ function readFlags(args: readonly string[]) {
       printConfig: printConfig === true,
     }
   } catch (error) {
-    throw new ConfigError((error as Error).message.split('\n')[0])
+    const [line = ''] = (error as Error).message.split('\n')
+    const [, unknown] = /^Unknown option '([^']+)'/.exec(line) ?? []
+    throw new ConfigError(unknown === undefined ? line : noSuchOption([unknown], knownFlags))
   }
 }
 
@@ -172,8 +183,19 @@ function readEnvironment(env: Sources['env']): Record<string, string> {
   return Object.fromEntries(set.map(({ name, variable }) => [name, env[variable] as string]))
 }
 
+/** Each stands where an option was meant and does nothing: nobody would notice. */
+function unknownVariables(env: Sources['env']): string[] {
+  const set = Object.keys(env).filter((name) => name.startsWith('CHARTROOM_') && env[name])
+  return set.filter((name) => !knownVariables.includes(name)).map((name) => noSuchOption([name], knownVariables))
+}
+
+function noSuchOption(unknown: string[], known: string[]): string {
+  const meant = unknown.flatMap((name) => nearest(name, known) ?? [])
+  return `${unknown.join(', ')}: no such option${meant.length > 0 ? `; did you mean ${meant.join(', ')}?` : ''}`
+}
+
 function describe(issue: z.core.$ZodIssue, given: Record<string, unknown>): string {
-  if (issue.code === 'unrecognized_keys') return `${issue.keys.join(', ')}: no such option`
+  if (issue.code === 'unrecognized_keys') return noSuchOption(issue.keys, knownNames)
   const name = String(issue.path[0])
   const value = name === 'jwtSecret' ? '(hidden)' : JSON.stringify(given[name])
   return `${name}: ${issue.message}, got ${value}`

@@ -201,6 +201,37 @@ t.test('CONF-7 each kind of mistake gives one line that names the option', (t) =
   t.end()
 })
 
+t.test('CONF-23 a name that does not exist is refused wherever it stands, and what may be meant is named', (t) => {
+  const rows: [given: Given, line: string][] = [
+    [{ args: ['--prot', '1'] }, '--prot: no such option; did you mean --port?'],
+    [{ args: ['--maxLags=1'] }, '--maxLags: no such option; did you mean --max-lag?'],
+    [{ args: ['--print-confg'] }, '--print-confg: no such option; did you mean --print-config?'],
+    [{ args: ['--jwt-secrt=hunter2'] }, '--jwt-secrt: no such option; did you mean --jwt-secret?'],
+    [{ args: ['--colour', 'red'] }, '--colour: no such option'],
+    [{ env: { CHARTROOM_MAX_LAGS: '1' } }, 'CHARTROOM_MAX_LAGS: no such option; did you mean CHARTROOM_MAX_LAG?'],
+    [{ env: { CHARTROOM_MAXLAG: '1' } }, 'CHARTROOM_MAXLAG: no such option; did you mean CHARTROOM_MAX_LAG?'],
+    [
+      { env: { CHARTROOM_JWT_SECRT: 'hunter2' } },
+      'CHARTROOM_JWT_SECRT: no such option; did you mean CHARTROOM_JWT_SECRET?',
+    ],
+    [{ env: { CHARTROOM_COLOUR: 'red' } }, 'CHARTROOM_COLOUR: no such option'],
+    [{ file: { 'max-lag': 1 } }, 'max-lag: no such option; did you mean maxLag?'],
+    [{ file: { prot: 1, hots: 2, colour: 3 } }, 'prot, hots, colour: no such option; did you mean port, host?'],
+  ]
+  for (const [given, line] of rows) t.strictSame(linesOf(t, given), [line])
+  t.strictSame(
+    linesOf(t, { env: { CHARTROOM_PRT: '1', CHARTROOM_PORT: 'x', CHARTROOM_DTA: 'y' } }),
+    [
+      'CHARTROOM_PRT: no such option; did you mean CHARTROOM_PORT?',
+      'CHARTROOM_DTA: no such option; did you mean CHARTROOM_DATA?',
+      'port: Invalid input: expected number, received string, got "x"',
+    ],
+    'a line each',
+  )
+  t.equal(configOf(t, { env: { CHARTROOM_COLOUR: '', CHART: '1', PORT: '2' } }).port, 8080, 'others are not ours')
+  t.end()
+})
+
 t.test('CONF-8 several mistakes give a line each', (t) => {
   const lines = linesOf(t, { args: ['--port', 'x'], env: { CHARTROOM_MAX_LAG: 'y' }, file: { host: 1, prot: 2 } })
   t.ok(Array.isArray(lines))
