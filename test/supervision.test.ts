@@ -1,41 +1,10 @@
 /** One dies alone: faults put into the hands of charts, in a server of this very process, over real sockets. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { readConfig } from '../src/config.ts'
+import t from 'tap'
 import { Connection } from '../src/connection.ts'
-import { start } from '../src/server.ts'
 import { Session } from '../src/sessions.ts'
-import { SECRET, ServerProcess } from './fixtures/server.ts'
+import { sabotage, serverHere } from './fixtures/here.ts'
+import { tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
-
-/** A server here, at an address that the clients of the tests understand. */
-async function serverHere(t: Test): Promise<ServerProcess> {
-  const data = mkdtempSync(join(tmpdir(), 'chartroom-test-'))
-  const env = { CHARTROOM_DATA: data, CHARTROOM_JWT_SECRET: SECRET, CHARTROOM_PORT: '0', CHARTROOM_LOG_LEVEL: 'silent' }
-  const server = await start(readConfig({ args: [], env }).config)
-  t.teardown(async () => {
-    await server.stop()
-    rmSync(data, { recursive: true })
-  })
-  const address = new ServerProcess({})
-  t.teardown(() => address.dispose())
-  address.port = server.port
-  return address
-}
-
-/** Lets a method throw for whoever `hits`, until the test ends. */
-function sabotage<T extends object>(t: Test, prototype: T, method: keyof T & string, hits: (self: T) => boolean): void {
-  const whole = prototype[method] as (...args: unknown[]) => unknown
-  prototype[method] = function (this: T, ...args: unknown[]) {
-    if (hits(this)) throw new Error(`sabotaged ${method}`)
-    return whole.apply(this, args)
-  } as never
-  t.teardown(() => {
-    prototype[method] = whole as never
-  })
-}
 
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))
@@ -65,10 +34,7 @@ t.test('CLEAN-6 CONC-3 X2 a connection actor that crashes takes nobody with it',
   }
 })
 
-const tokenAgain = async (hand: string): Promise<string> => {
-  const { tokenFor } = await import('./fixtures/server.ts')
-  return tokenFor('ann', { life: hand === 'warnOfExpiry' ? 2 : 3600 })
-}
+const tokenAgain = (hand: string): Promise<string> => tokenFor('ann', { life: hand === 'warnOfExpiry' ? 2 : 3600 })
 
 t.test('X2 500 faults in connections and sessions: no neighbour notices, nothing is unhandled', async (t) => {
   t.setTimeout(60_000)
@@ -83,7 +49,6 @@ t.test('X2 500 faults in connections and sessions: no neighbour notices, nothing
       if (hand === 'session') sabotage(t, Session.prototype, 'join', (self) => isVictim(self.user))
       else sabotage(t, Connection.prototype, hand, (self) => isVictim(self.user))
       const victims = Array.from({ length: 100 }, async (_, i) => {
-        const { tokenFor } = await import('./fixtures/server.ts')
         const tab = Tab.connect(server, { token: await tokenFor(`victim${i}`) })
         await tab.close()
         faults++
