@@ -16,7 +16,7 @@ import connectionChart, {
 import type { Credential, Verify } from './auth.ts'
 import { converse, converseEarly, welcome } from './conversation.ts'
 import { type CloseReason, closeCodes, comesBack, type Failure, failure, isFailure } from './errors.ts'
-import { unauthorized } from './handshake.ts'
+import { unauthorized, unavailable } from './handshake.ts'
 import { Heartbeat, type Pulse } from './heartbeat.ts'
 import type { Link } from './link.ts'
 import type { Logger } from './logger.ts'
@@ -219,7 +219,9 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
       reconnect: comesBack(code),
       ...(retryAfter !== undefined && { retryAfter }),
     })
-    if (!this.link.end(code, reason)) this.closed(code, reason)
+    if (this.link.end(code, reason)) return
+    this.link.refuse(unavailable(message, retryAfter))
+    this.closed(code, reason)
   }
 
   leave(): void {

@@ -143,9 +143,9 @@ export function welcome(party: Party, config: Config): ServerFrames['welcome'] {
   }
 }
 
-/** Before a connection is open it understands `auth` and `ping`; behind an `auth`, everything waits (rule C3). */
+/** Before a connection is open it understands `auth` and `ping`; behind a token, everything waits (rule C3). */
 export function converseEarly(party: Party, pending: Pending, frame: ClientFrame): void {
-  if (pending.isVerifying) {
+  if (pending.isVerifying || party.state === 'authenticated') {
     if (pending.addFrame(frame)) return
     return party.reply(
       failure('overloaded', `at most ${MAX_WAITING} frames may wait for a token to be verified`),

@@ -64,6 +64,11 @@ export function unauthorized(failure: Failure): HttpAnswer {
   }
 }
 
+/** A request that the server cannot wait to answer otherwise. @param retryAfter milliseconds, told as seconds (RFC 9110 10.2.3). */
+export function unavailable(message: string, retryAfter = 0): HttpAnswer {
+  return refusal(503, message, { 'Retry-After': `${Math.ceil(retryAfter / 1000)}` })
+}
+
 const BEARER = 'bearer.'
 
 function offeredSubprotocols(request: RequestHead): string[] {
