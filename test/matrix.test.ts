@@ -6,12 +6,15 @@
  */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import t, { type Test } from 'tap'
 import { clientTypes } from '../src/protocol.ts'
 import { eventTypes, leaves, shortName } from './fixtures/chart.ts'
 import { frame, TEXT } from './fixtures/raw.ts'
+import { startServer } from './fixtures/server.ts'
 import { PROOFS, type Resting, STATES, Stage, type State, type Subject } from './fixtures/states.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
+import { KeyServer } from './fixtures/tokens.ts'
 
 /**
  * What becomes of a frame. A word of the protocol is the reply, or the code of the `error`; and
@@ -125,7 +128,8 @@ for (const [state, { rules, leaf }] of Object.entries(STATES)) {
 
 /** No connection was ever seen there: the chart settles where the next step leads before it hears of anything. */
 async function passedThrough(t: Test, leaf: string): Promise<void> {
-  await Tab.open(stage.server, '', { token: null })
+  const tab = await Tab.open(stage.server, '', { token: null })
+  await tab.leave()
   t.notOk(stage.lives.some(({ steps }) => steps.some(({ to }) => to === leaf)))
 }
 
@@ -236,3 +240,101 @@ async function closes(t: Test, { tab }: Subject, code: number): Promise<void> {
   t.match(await tab.next('closing'), { code, reconnect: code >= 4100 })
   t.equal((await tab.close()).code, code)
 }
+
+/** A key of the key server, and tokens that are signed with it. */
+async function signer(kid: string) {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const jwk = { ...(await exportJWK(publicKey)), kid, alg: 'ES256' }
+  const token = (user: string) =>
+    new SignJWT({ sub: user })
+      .setProtectedHeader({ alg: 'ES256', kid })
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(privateKey)
+  return { jwk, token }
+}
+
+/** One frame of each type but `auth`, each with its type as id. */
+const oneOfEach = clientTypes.filter((type) => type !== 'auth').map((type) => ({ type, id: type, ...EXAMPLES[type] }))
+
+/** The replies to them that a state owes, in order. */
+const owed = (state: State): string[][] =>
+  oneOfEach.map(({ type }) => [type, FRAMES.get(type)?.get(state) ?? '']).filter(([, word]) => word !== 'silent')
+
+/** What a state owes to one frame of each type came, once each, and nothing else that names one of them. */
+async function owes(t: Test, tab: Tab, state: State, before = 0): Promise<void> {
+  for (const [id] of owed(state)) await tab.next((frame) => frame.id === id)
+  await tab.ask({ type: 'ping' })
+  const replies = tab.frames.slice(before).filter(({ id }) => oneOfEach.some((frame) => frame.id === id))
+  t.same(replies.map(({ id, type, code }) => [id, code ?? type]).sort(), owed(state).sort())
+}
+
+t.test('C3 A2 while a key server takes its time, frames behind a first token wait, behind a second not', async (t) => {
+  const [keys, one, two] = [await KeyServer.open(t), await signer('one'), await signer('two')]
+  keys.keys = [one.jwk]
+  const server = await startServer(t, { ownKey: true, env: { CHARTROOM_JWKS_URL: keys.url } })
+  const [first, tab] = [keys.hold(), await Tab.open(server, '', { token: null })]
+  tab.burst([{ type: 'auth', token: await one.token('ann') }, ...oneOfEach])
+  const knocking = Tab.connect(server, { token: await one.token('bob') })
+  const response = await first
+  tab.socket.ping()
+  await once(tab.socket, 'pong')
+  t.same([tab.frames, knocking.socket.readyState], [[], knocking.socket.CONNECTING])
+  keys.publish(response)
+  await Promise.all([tab.next('welcome'), knocking.next('welcome')])
+  await owes(t, tab, 'open')
+
+  keys.keys = [one.jwk, two.jwk]
+  const { renewed, held } = await renewal(tab, keys, await two.token('ann'))
+  const before = tab.frames.length
+  tab.burst(oneOfEach)
+  await owes(t, tab, 'renewing', before)
+  keys.publish(held)
+  t.equal((await renewed).type, 'ok')
+})
+
+/** An `auth` that waits for the key server, which is asked for a key it did not have a second ago. */
+async function renewal(tab: Tab, keys: KeyServer, token: string) {
+  const asked = keys.hold()
+  for (;;) {
+    const renewed = tab.ask({ type: 'auth', token })
+    const held = await Promise.race([asked, renewed.then(() => undefined)])
+    if (held) return { renewed, held }
+  }
+}
+
+t.test('X1 SIGTERM while a token is being verified: 503 with Retry-After answers the upgrade, exit 0', async (t) => {
+  const [keys, one] = [await KeyServer.open(t), await signer('one')]
+  const server = await startServer(t, { ownKey: true, env: { CHARTROOM_JWKS_URL: keys.url } })
+  const asked = keys.hold()
+  const { socket } = Tab.connect(server, { token: await one.token('ann') })
+  const answer = once(socket, 'unexpected-response', { signal: AbortSignal.timeout(5000) })
+  await asked
+  const ended = server.end('SIGTERM')
+  const [, { statusCode, headers }] = await answer
+  t.equal(statusCode, 503)
+  t.match(headers['retry-after'], /^\d+$/)
+  socket.terminate()
+  t.equal(await ended, 0)
+})
+
+t.test('X2 a verdict that comes when the connection is over is nobody’s', async (t) => {
+  for (const state of ['verifying', 'renewing'] as const) {
+    const { tab, life, gate, user } = await stage.reach(t, state)
+    tab.socket.terminate()
+    await life.reaches('closed')
+    const before = life.steps.length
+    gate.open()
+    const next = await Tab.open(stage.server, user)
+    t.equal((await next.ask({ type: 'status' })).session.connections, 1, 'its place is free')
+    t.equal(life.steps.length, before)
+    await next.leave()
+  }
+})
+
+t.test('X2 after all of them the server counts the neighbour alone', async (t) => {
+  const states = ['connecting', 'authenticated', 'open', 'closing']
+  const left = () => Promise.all(states.map((state) => stage.server.metric(`chartroom_connections{state="${state}"}`)))
+  await neighbour.until(async () => (await left()).join() === '0,0,1,0')
+  t.equal(await stage.server.metric('chartroom_subscriptions'), 0)
+})
