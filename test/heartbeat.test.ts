@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 
@@ -25,15 +25,37 @@ const gaps = (instants: number[]): number[] => instants.slice(1).map((instant, i
 
 const connections = async (tab: Tab): Promise<number> => (await tab.ask({ type: 'status' })).session.connections
 
-t.test('HEART-1 H1 H3 silence is pinged every interval, the gaps within a fifth of it', async (t) => {
-  for (const interval of [500, 300, 100]) {
-    const server = await startServer(t, { env: rules(interval) })
-    const tab = await Tab.open(server, 'ann')
-    const measured = gaps(await pings(tab, 8)).sort((a, b) => a - b)
-    const [shortest = 0, , , median = 0] = measured
-    t.ok(shortest >= interval * 0.8, `no gap is shorter: ${shortest.toFixed(0)} ms for ${interval}`)
-    t.ok(Math.abs(median - interval) <= interval / 5, `the median: ${median.toFixed(0)} ms for ${interval}`)
-    t.equal(tab.frames[0]?.heartbeat.interval, interval, 'HEART-4 and the client is told of it')
+/** The wire agrees with the configuration: no gap is shorter than it may be, and the median is no longer. */
+async function isHonoured(t: Test, interval: number): Promise<void> {
+  const server = await startServer(t, { env: rules(interval) })
+  const tab = await Tab.open(server, 'ann')
+  const measured = gaps(await pings(tab, 8)).sort((a, b) => a - b)
+  const [shortest = 0, , , median = 0] = measured
+  t.ok(shortest >= interval * 0.8, `no gap is shorter: ${shortest.toFixed(0)} ms for ${interval}`)
+  t.ok(Math.abs(median - interval) <= interval / 5, `the median: ${median.toFixed(0)} ms for ${interval}`)
+  t.equal(tab.frames[0]?.heartbeat.interval, interval, 'and the client is told of it')
+}
+
+t.test('HEART-1 H1 silence is pinged every interval, the gaps within a fifth of it', (t) => isHonoured(t, 500))
+
+t.test('HEART-4 H3 an interval of 0.3 s is honoured, not only accepted', (t) => isHonoured(t, 300))
+
+t.test('H3 the least that can be configured is honoured: an interval of 100 ms', (t) => isHonoured(t, 100))
+
+t.test('H3 who is silent is pinged as often as maxMissed says, then waited for as timeout says', async (t) => {
+  for (const [timeout, maxMissed] of [
+    [100, 1],
+    [300, 3],
+  ] as const) {
+    const env = { ...rules(100, timeout), CHARTROOM_HEARTBEAT_MAX_MISSED: String(maxMissed) }
+    const tab = await Tab.open(await startServer(t, { env }), 'ann', { autoPong: false })
+    t.equal(tab.frames[0]?.heartbeat.timeout, timeout)
+    const instants: number[] = []
+    tab.socket.on('ping', () => instants.push(performance.now()))
+    t.equal((await tab.close()).code, 4208)
+    t.equal(instants.length, maxMissed, 'pings')
+    const waited = performance.now() - (instants.at(-1) as number)
+    t.ok(waited >= timeout * 0.8, `not given up before its time: ${waited.toFixed(0)} ms of ${timeout}`)
   }
 })
 
@@ -60,7 +82,7 @@ t.test('heartbeat', async (t) => {
     t.equal(await connections(other), 1)
   })
 
-  t.test('HEART-4 H1 any frame counts as life: who talks is not pinged', async (t) => {
+  t.test('H1 any frame counts as life: who talks is not pinged', async (t) => {
     const tab = await Tab.open(server, 'ann')
     let asked = 0
     tab.socket.on('ping', () => asked++)
@@ -87,6 +109,25 @@ t.test('heartbeat', async (t) => {
     const took = performance.now() - stopped
     t.ok(took <= 300 * 2 + 300 + 100, `${took.toFixed(0)} ms`)
     peer.kill('SIGKILL')
+  })
+
+  t.test('HEART-7 disconnecting removes the timer and the counter of the heartbeat', async (t) => {
+    const own = await startServer(t, { env: { ...rules(100), CHARTROOM_SESSION_LINGER: '0' } })
+    const [deadlines, asked] = ['chartroom_deadlines', 'chartroom_heartbeats_total{what="ping"}']
+    const rest = await own.metric(deadlines)
+    const survivor = await Tab.open(own, 'survivor')
+    let heard = 0
+    survivor.socket.on('ping', () => heard++)
+    const perConnection = (await own.metric(deadlines)) - rest
+    const leavers = await Promise.all(Array.from({ length: 9 }, (_, i) => Tab.open(own, `leaver${i}`)))
+    await Promise.all(leavers.map((tab) => pings(tab, 1)))
+    t.equal(await own.metric(deadlines), rest + 10 * perConnection, 'its timer and its token’s, for each')
+    for (const [i, tab] of leavers.entries()) i % 2 === 0 ? tab.socket.terminate() : tab.socket.close(1000)
+    await survivor.until(async () => (await own.metric(deadlines)) === rest + perConnection)
+    const [before, countedBefore] = [heard, await own.metric(asked)]
+    await pings(survivor, 5)
+    const counted = (await own.metric(asked)) - countedBefore
+    t.ok(Math.abs(counted - (heard - before)) <= 1, `${counted} pings more, of which ${heard - before} the survivor’s`)
   })
 
   t.test('HEART-8 three connections at once: each pinged, all alive', async (t) => {

@@ -90,9 +90,33 @@ t.test('machines', async (t) => {
     for (const key of ['broken', 'later', 'unsure']) {
       t.match(await member.ask({ type: 'join', room: `members/${key}` }), { code: 'forbidden' }, key)
     }
-    t.match(await member.ask(send('members/a', 'shout')), { code: 'forbidden' }, 'access.send')
-    const loud = await Tab.open(server, 'bob', { token: await tokenFor('bob', { claims: { scope: 'member loud' } }) })
-    t.match(await loud.ask(send('members/a', 'shout')), { type: 'ok' })
+  })
+
+  t.test('A5 scopes come from the claim scope, and access.send sees them', async (t) => {
+    const by = async (scope: unknown) =>
+      Tab.open(server, 'bob', { token: await tokenFor('bob', { claims: { scope } }) })
+    const member = await by('member other')
+    t.match(await member.ask(send('members/five', 'say')), { type: 'ok' })
+    t.match(await member.ask(send('members/five', 'shout')), { code: 'forbidden' })
+    t.match(await (await by('member loud')).ask(send('members/five', 'shout')), { type: 'ok' })
+    for (const scope of ['members', 'MEMBER', '', ['member'], { member: true }, undefined]) {
+      const other = await by(scope)
+      t.match(await other.ask(send('members/five', 'say')), { code: 'forbidden' }, JSON.stringify(scope))
+    }
+  })
+
+  t.test('A5 the rules see the whole principal: user, scopes, and every claim of the token', async (t) => {
+    const token = await tokenFor('ann', { claims: { company: 'acme', deep: { er: 1 } } })
+    const ann = await Tab.open(server, 'ann', { token })
+    const join = async (room: string) => (await ann.ask({ type: 'join', room })).code ?? 'ok'
+    t.equal(await join('members/of:ann'), 'ok', 'the user')
+    t.equal(await join('members/of:bob'), 'forbidden')
+    t.equal(await join('members/at:acme'), 'ok', 'a claim')
+    t.equal(await join('members/at:other'), 'forbidden')
+    const next = await tokenFor('ann', { claims: { company: 'other' } })
+    t.equal((await ann.ask({ type: 'auth', token: next })).type, 'ok')
+    t.equal(await join('members/at:other'), 'ok', 'of the token that is in force')
+    t.equal(await join('members/at:acme'), 'forbidden')
   })
 })
 

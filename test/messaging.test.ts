@@ -116,6 +116,18 @@ t.test('messaging', async (t) => {
     t.same(bob.state('chat/five').context.online, ['ann', 'bob'])
   })
 
+  t.test('MSG-7 a push that nobody asked for arrives: what another user did', async (t) => {
+    const [ann, bob] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+    await bob.join('chat/seven')
+    const before = bob.frames.length
+    const { seq } = await ann.post('you did not ask', 'chat/seven')
+    const push = await bob.next('patch')
+    t.match(push, { room: 'chat/seven', base: seq - 1, seq })
+    t.notOk('id' in push, 'it answers nothing')
+    t.equal(bob.frames.length, before + 1, 'and it is one frame')
+    t.match(bob.state('chat/seven').context.messages, [{ from: 'ann', text: 'you did not ask' }])
+  })
+
   const nested = { list: [1, -2, 3.25, true, null, 'é 😀'], inner: { deep: { er: ['ü'] } }, empty: {}, none: [] }
 
   t.test('MSG-8 a nested value is preserved through room, log and restart', async (t) => {

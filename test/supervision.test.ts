@@ -10,7 +10,7 @@ const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))
 process.on('uncaughtException', (error) => unhandled.push(error))
 
-t.test('CLEAN-6 CONC-3 X2 a connection actor that crashes takes nobody with it', async (t) => {
+t.test('CLEAN-6 X2 a connection actor that crashes takes nobody with it', async (t) => {
   const server = await serverHere(t)
   const [ann, sibling, bob] = await Promise.all(['ann', 'ann', 'bob'].map((user) => Tab.open(server, user)))
   const tabs = [ann, sibling, bob] as Tab[]
@@ -35,6 +35,43 @@ t.test('CLEAN-6 CONC-3 X2 a connection actor that crashes takes nobody with it',
 })
 
 const tokenAgain = (hand: string): Promise<string> => tokenFor('ann', { life: hand === 'warnOfExpiry' ? 2 : 3600 })
+
+t.test('CONC-3 three tabs, one crashes: the two others exchange messages undisturbed', async (t) => {
+  const server = await serverHere(t)
+  const room = 'chat/three'
+  const [first, second, third] = (await Promise.all(['ann', 'ann', 'ann'].map((user) => Tab.open(server, user)))) as [
+    Tab,
+    Tab,
+    Tab,
+  ]
+  for (const tab of [first, second, third]) await tab.join(room)
+  const { connection } = await third.ask({ type: 'status' })
+  sabotage(t, Connection.prototype, 'refresh', ({ id }) => id === connection)
+  const said: string[] = []
+  const say = async (tab: Tab, text: string) => {
+    said.push(text)
+    t.equal((await tab.post(text, room)).type, 'ok')
+  }
+  for (let i = 0; i < 20; i++) {
+    await say(i % 2 === 0 ? first : second, `message ${i}`)
+    if (i === 5) third.send({ type: 'auth', token: await tokenFor('ann') })
+    if (i === 10) t.equal((await third.close()).code, 1011)
+  }
+  for (const tab of [first, second]) {
+    await tab.reaches(room, 22)
+    t.same(
+      tab.state(room).context.messages.map(({ text }: { text: string }) => text),
+      said,
+      'each has every message, once, in order',
+    )
+    t.same(tab.state(room).context.online, ['ann'])
+    t.same(
+      tab.frames.filter(({ type }) => type === 'error' || type === 'closing'),
+      [],
+    )
+  }
+  await first.until(async () => (await first.ask({ type: 'status' })).session.connections === 2)
+})
 
 t.test('X2 500 faults in connections and sessions: no neighbour notices, nothing is unhandled', async (t) => {
   t.setTimeout(60_000)
