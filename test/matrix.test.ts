@@ -79,10 +79,12 @@ function table(text: string): Map<string, Map<State, string>> {
 const stage = await Stage.open(t)
 const neighbour = await Tab.open(stage.server, 'neighbour')
 
+/** Comes again where no new token did: the old one is as old as it was. */
+const WARNING = { type: 'auth.expiring' }
 /** What a connection is told of an event that leads somewhere, unless it is the end. */
 const TOLD: Record<string, { type: string; [field: string]: string }> = {
   joined: { type: 'welcome' },
-  'after untilWarning': { type: 'auth.expiring' },
+  'after untilWarning': WARNING,
   'done connecting': { type: 'welcome' },
   'error connecting': { type: 'error', code: 'unauthorized', id: 'held' },
   'done refresh': { type: 'ok', id: 'held' },
@@ -193,12 +195,15 @@ async function eventCell(t: Test, state: Resting, event: string, outcome: string
 /** What cannot come about by itself: the event is put into the mailbox, and changes nothing. */
 async function forge(t: Test, subject: Subject, type: string, outcome: string): Promise<void> {
   const { life, state } = subject
-  const before = life.steps.length
+  const [before, story] = [life.steps.length, await storyOf(subject)]
   life.actor.send({ type, ...FORGED[shortName(type)] })
+  t.same(await storyOf(subject), story, 'no state is entered, be it again')
   const heard = life.steps.slice(before).map(({ from, to }) => [from, to])
   t.same(heard, outcome === 'deaf' ? [] : [[leafOf(state), leafOf(state)]])
   await PROOFS[state](t, subject)
 }
+
+const storyOf = ({ life }: Subject) => stage.server.story(life.connection.id, 'connecting')
 
 /** What can come about is brought about, and watched from both sides. */
 async function follow(t: Test, subject: Subject, event: string, outcome: string): Promise<void> {
@@ -209,7 +214,8 @@ async function follow(t: Test, subject: Subject, event: string, outcome: string)
   const { from, to } = await life.hears(event, before)
   t.same({ from, to }, { from: leafOf(state), to: isCode(outcome) ? 'closing' : leafOf(outcome as State) })
   if (refusal) t.equal(await refusal, Number(outcome))
-  else if (TOLD[event]) t.match(await tab.next(({ type }) => type === TOLD[event]?.type), TOLD[event])
+  const told = TOLD[event] ?? (event === 'refreshed' && from.includes('expiring') ? WARNING : undefined)
+  if (told && !refusal) t.match(await tab.next(({ type }) => type === told.type), told)
   if (isCode(outcome) && !refusal) await closes(t, subject, Number(outcome))
   if (isCode(outcome) || outcome === 'closed') await life.reaches('closed')
   else await PROOFS[outcome === 'entering' ? 'open' : (outcome as Resting)](t, subject)
@@ -316,6 +322,14 @@ t.test('X1 SIGTERM while a token is being verified: 503 with Retry-After answers
   t.match(headers['retry-after'], /^\d+$/)
   socket.terminate()
   t.equal(await ended, 0)
+})
+
+t.test('A2 R1 a token behind one that is refused is verified in its turn', async (t) => {
+  const { tab, gate, user } = await stage.reach(t, 'renewing', { isRefused: true })
+  tab.send({ type: 'auth', token: await stage.heldToken({ user, gate }), id: 'behind' })
+  gate.open()
+  t.match(await tab.next(({ id }) => id === 'held'), { code: 'unauthorized' })
+  t.match(await tab.next(({ id }) => id === 'behind'), { type: 'ok' })
 })
 
 t.test('X2 a verdict that comes when the connection is over is nobody’s', async (t) => {
