@@ -50,8 +50,10 @@ async function heapReturns(server: ServerProcess, limit: number): Promise<boolea
 
 const rawSocket = (tab: Tab): Socket => (tab.socket as unknown as { _socket: Socket })._socket
 
+const anyOf = <T>(some: readonly T[]): T => some[Math.floor(Math.random() * some.length)] as T
+
 const ENDINGS: Record<string, (tab: Tab) => void> = {
-  clean: (tab) => tab.socket.close(1000),
+  'a clean close': (tab) => tab.socket.close(1000),
   'TCP FIN without a close frame': (tab) => tab.socket.terminate(),
   'TCP reset': (tab) => rawSocket(tab).resetAndDestroy(),
   'TCP reset in the middle of a frame': (tab) => {
@@ -64,8 +66,9 @@ t.test('clean-up', async (t) => {
   const server = await startServer(t, { env, probed: true })
 
   for (const [ending, end] of Object.entries(ENDINGS)) {
+    const number = ending === 'TCP reset in the middle of a frame' ? 'CLEAN-4' : 'CLEAN-1'
     t.test(
-      `CLEAN-1 CLEAN-4 X2 ${ending}: registry, session, room and metrics say one less, room.left comes once`,
+      `${number} X2 ${ending}: registry, session, room and metrics say one less, room.left comes once`,
       async (t) => {
         const watcher = await Tab.open(server, 'watcher')
         const room = `chat/clean-${ending.replaceAll(' ', '-')}`
@@ -93,7 +96,7 @@ t.test('clean-up', async (t) => {
     t.ok(await within1s(() => isEmpty(server)))
   })
 
-  t.test('CLEAN-3 HEART-7 a connect that never authenticates leaves nothing, nor does a heartbeat', async (t) => {
+  t.test('CLEAN-3 a connect that never authenticates leaves nothing, nor does one that comes and goes', async (t) => {
     const idle = (await population(server)).deadlines
     const tab = await Tab.open(server, '', { token: null })
     t.equal(await server.metric('chartroom_connections{state="connecting"}'), 1)
@@ -111,33 +114,72 @@ t.test('clean-up', async (t) => {
     t.ok(await within1s(() => isEmpty(server)))
   })
 
+  /** Clients that join, change something, and end, each in a way of its own. */
+  const cycle = async (clients: number, ends = Object.values(ENDINGS)) => {
+    const users = Array.from({ length: clients }, (_, i) => `cycle${i}`)
+    const tabs = await Promise.all(users.map((user) => Tab.open(server, user)))
+    await Promise.all(tabs.map((tab) => tab.join('counter/cycle')))
+    await Promise.all(tabs.map((tab) => tab.ask({ type: 'send', room: 'counter/cycle', event: { type: 'increment' } })))
+    const closes = tabs.map((tab) => once(tab.socket, 'close'))
+    for (const tab of tabs) anyOf(ends)(tab)
+    await Promise.all(closes)
+  }
+
+  t.test('CLEAN-8 100 cycles of 20 clients with traffic: the heap is back at its baseline', async (t) => {
+    t.setTimeout(120_000)
+    for (let i = 0; i < 60; i++) await cycle(20)
+    t.ok(await within1s(() => isEmpty(server)))
+    const before = await atRest(server)
+    for (let i = 0; i < 100; i++) await cycle(20)
+    t.ok(await within1s(() => isEmpty(server)))
+    await atRest(server)
+    t.ok(await heapReturns(server, before.heap + 1024 * 1024), 'to within 1 MB after 2,000 connections')
+  })
+
   t.test(
-    'CLEAN-8 CLEAN-9 CLEAN-10 many connections with traffic, ended at random: everything is back at its baseline',
+    'CLEAN-10 1,000 that connect, send and close: files, timers and actors are exactly what they were',
     async (t) => {
-      t.setTimeout(120_000)
-      const ends = Object.values(ENDINGS)
-      const cycle = async (clients: number) => {
-        const users = Array.from({ length: clients }, (_, i) => `cycle${i}`)
-        const tabs = await Promise.all(users.map((user) => Tab.open(server, user)))
-        await Promise.all(tabs.map((tab) => tab.join('counter/cycle')))
-        await Promise.all(
-          tabs.map((tab) => tab.ask({ type: 'send', room: 'counter/cycle', event: { type: 'increment' } })),
-        )
-        const closes = tabs.map((tab) => once(tab.socket, 'close'))
-        for (const tab of tabs) ends[Math.floor(Math.random() * ends.length)]?.(tab)
-        await Promise.all(closes)
+      t.setTimeout(60_000)
+      const counted = async () => {
+        const { fds, sockets, resources } = await atRest(server)
+        return { fds, sockets, resources, ...(await population(server)) }
       }
-      for (let i = 0; i < 60; i++) await cycle(20)
+      await cycle(20)
       t.ok(await within1s(() => isEmpty(server)))
-      const before = await atRest(server)
-      for (let i = 0; i < 100; i++) await cycle(20)
-      t.ok(await within1s(() => isEmpty(server)), 'no ghost in registry, rooms or presence')
-      const after = await atRest(server)
-      t.equal(after.fds, before.fds, 'file descriptors')
-      t.same(after.resources, before.resources, 'timers and handles')
-      t.ok(await heapReturns(server, before.heap + 1024 * 1024), 'the heap, to within 1 MB after 2,000 connections')
+      const before = await counted()
+      for (let i = 0; i < 50; i++) await cycle(20, [(tab) => tab.socket.close(1000)])
+      t.ok(await within1s(() => isEmpty(server)))
+      t.same(await counted(), before)
+      t.equal((await (await Tab.open(server, 'after')).ask({ type: 'get', room: 'counter/cycle' })).type, 'snapshot')
     },
   )
+})
+
+t.test('CLEAN-9 S8 100 that end at random, some in silence: no ghost in registry, rooms or presence', async (t) => {
+  const env = {
+    CHARTROOM_SESSION_LINGER: '100',
+    CHARTROOM_HEARTBEAT_INTERVAL: '500',
+    CHARTROOM_HEARTBEAT_TIMEOUT: '500',
+  }
+  const server = await startServer(t, { env })
+  const watcher = await Tab.open(server, 'watcher')
+  await watcher.join('chat/ghosts')
+  const ends = [...Object.values(ENDINGS), (tab: Tab) => rawSocket(tab).pause()]
+  const users = Array.from({ length: 100 }, (_, i) => `ghost${i}`)
+  const leave = async (user: string) => {
+    const tab = await Tab.open(server, user)
+    await tab.join('chat/ghosts')
+    anyOf(ends)(tab)
+    t.teardown(() => tab.socket.terminate())
+  }
+  await Promise.all(users.map(leave))
+  await watcher.reaches('chat/ghosts', 1 + 1 + 2 * users.length)
+  t.same(watcher.state('chat/ghosts').context.online, ['watcher'], 'presence')
+  t.equal((await watcher.post('alone', 'chat/ghosts')).seq, 1 + 1 + 2 * users.length + 1, 'each left once')
+  const figures = ['connections{state="open"}', 'connections{state="closing"}', 'sessions', 'subscriptions']
+  const living = () => Promise.all(figures.map((name) => server.metric(`chartroom_${name}`)))
+  await within1s(async () => `${await living()}` === '1,0,1,1')
+  t.same(await living(), [1, 0, 1, 1], 'registry, sessions and rooms hold the watcher alone')
 })
 
 t.test('CLEAN-5 X1 SIGTERM under load: all are told, all that was acknowledged is there, exit 0', async (t) => {
