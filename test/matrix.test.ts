@@ -325,8 +325,10 @@ t.test('X1 SIGTERM while a token is being verified: 503 with Retry-After answers
 })
 
 t.test('A2 R1 a token behind one that is refused is verified in its turn', async (t) => {
-  const { tab, gate, user } = await stage.reach(t, 'renewing', { isRefused: true })
-  tab.send({ type: 'auth', token: await stage.heldToken({ user, gate }), id: 'behind' })
+  const subject = await stage.reach(t, 'renewing', { isRefused: true })
+  const { tab, gate } = subject
+  tab.send({ type: 'auth', token: await stage.heldToken({ ...subject, isRefused: false }), id: 'behind' })
+  await PROOFS.renewing(t, subject)
   gate.open()
   t.match(await tab.next(({ id }) => id === 'held'), { code: 'unauthorized' })
   t.match(await tab.next(({ id }) => id === 'behind'), { type: 'ok' })
