@@ -22,15 +22,19 @@ import { KeyServer } from './fixtures/tokens.ts'
  * silent: never answered      unread: nobody reads it, and it does nothing      none: no frame can come
  */
 const FRAMES = table(`
-        arriving  waiting       verifying  knocking  entering  open        renewing    expiring    late        closing  closed
-auth    none      verifies      waits      none      waits     verifies    waits       verifies    waits       unread   unread
-ping    none      pong          waits      none      waits     pong        pong        pong        pong        unread   unread
-pong    none      not_in_state  waits      none      waits     silent      silent      silent      silent      unread   unread
-status  none      not_in_state  waits      none      waits     status      status      status      status      unread   unread
-join    none      not_in_state  waits      none      waits     ok          ok          ok          ok          unread   unread
-leave   none      not_in_state  waits      none      waits     not_joined  not_joined  not_joined  not_joined  unread   unread
-send    none      not_in_state  waits      none      waits     ok          ok          ok          ok          unread   unread
-get     none      not_in_state  waits      none      waits     snapshot    snapshot    snapshot    snapshot    unread   unread
+         arriving  waiting       verifying  knocking  entering  open         renewing     expiring     late         closing  closed
+auth     none      verifies      waits      none      waits     verifies     waits        verifies     waits        unread   unread
+ping     none      pong          waits      none      waits     pong         pong         pong         pong         unread   unread
+pong     none      not_in_state  waits      none      waits     silent       silent       silent       silent       unread   unread
+status   none      not_in_state  waits      none      waits     status       status       status       status       unread   unread
+join     none      not_in_state  waits      none      waits     ok           ok           ok           ok           unread   unread
+leave    none      not_in_state  waits      none      waits     not_joined   not_joined   not_joined   not_joined   unread   unread
+send     none      not_in_state  waits      none      waits     ok           ok           ok           ok           unread   unread
+get      none      not_in_state  waits      none      waits     snapshot     snapshot     snapshot     snapshot     unread   unread
+history  none      not_in_state  waits      none      waits     history      history      history      history      unread   unread
+message  none      not_in_state  waits      none      waits     ok           ok           ok           ok           unread   unread
+ack      none      not_in_state  waits      none      waits     unknown_seq  unknown_seq  unknown_seq  unknown_seq  unread   unread
+nack     none      not_in_state  waits      none      waits     unknown_seq  unknown_seq  unknown_seq  unknown_seq  unread   unread
 `)
 
 /** A frame of each type, as nothing but its type decides what becomes of it. */
@@ -43,6 +47,10 @@ const EXAMPLES: Record<string, Frame> = {
   leave: { room: 'counter/nowhere' },
   send: { room: 'counter/matrix', event: { type: 'increment' } },
   get: { room: 'counter/matrix' },
+  history: { room: 'counter/matrix' },
+  message: { to: 'neighbour', data: 1 },
+  ack: { seq: 999 },
+  nack: { seq: 999 },
 }
 
 /**
