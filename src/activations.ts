@@ -11,6 +11,8 @@ export interface Activatable {
   readonly name: string
   /** Whether nobody is here and nothing waits. */
   readonly isIdle: boolean
+  /** Nothing of it runs any more. */
+  stop(): void
 }
 
 export class Activations<T extends Activatable> {
@@ -50,6 +52,12 @@ export class Activations<T extends Activatable> {
 
   #passivate(one: T): void {
     this.#idle.delete(one)
-    if (one.isIdle) this.#active.delete(one.name)
+    if (!one.isIdle) return
+    this.#active.delete(one.name)
+    one.stop()
+  }
+
+  stop(): void {
+    for (const one of this.#active.values()) one.stop()
   }
 }

@@ -5,12 +5,16 @@
  * Always true: a request that is refused leaves the draft as it was; a seq is used only for what was accepted. The
  * checks of a `send` run in this order: access, dedupe, `if`, schema, transition.
  */
+import type { Consequence } from './aftermath.ts'
 import type { Principal } from './auth.ts'
 import type { DedupeWindow } from './dedupe.ts'
+import { type RoomState, withPresent } from './document.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
+import type { Delay, Moment } from './folded.ts'
+import type { Arrival } from './live.ts'
 import { encodeLine, type LogRecord } from './log.ts'
 import type { Logger } from './logger.ts'
-import type { Effect, Machine, RoomState, Step } from './machine.ts'
+import type { Hosted, Machine, Step } from './machine.ts'
 import type { Members } from './members.ts'
 import { diff, sealJson } from './patch.ts'
 import type { RoomEvent, ServerFrames } from './protocol.ts'
@@ -20,6 +24,7 @@ export interface Standing {
   readonly room: string
   readonly key: string
   readonly machine: Machine
+  readonly hosted: Hosted
   readonly state: RoomState | undefined
   readonly seq: number
   readonly keys: DedupeWindow
@@ -39,7 +44,7 @@ export class Draft {
   /** What was accepted, and the same as lines of the log. */
   readonly records: LogRecord[] = []
   readonly lines: string[] = []
-  readonly effects: { readonly seq: number; readonly effect: Effect }[] = []
+  readonly effects: Consequence[] = []
   state: RoomState | undefined
   seq: number
   readonly time = Date.now()
@@ -104,8 +109,7 @@ export class Draft {
   /** The room's state as it is, or as it would be born. */
   peek(): RoomState | Failure {
     if (this.state) return this.state
-    const { machine, room, key } = this.#standing
-    return this.#guarded('room.created', () => machine.initial({ room, key }).state)
+    return this.#guarded('room.created', () => this.#initial().state)
   }
 
   #checkSend(who: Principal, event: RoomEvent): Failure | undefined {
@@ -129,11 +133,11 @@ export class Draft {
 
   /** @returns the answer, or `undefined` when the machine does not take the event now. */
   #take(event: RoomEvent, who: Principal, key: string | undefined): ServerFrames['ok'] | undefined {
-    const { machine, room, keys } = this.#standing
+    const { hosted, room, keys } = this.#standing
     const birth = this.state ? undefined : this.#initial()
     const seq = this.seq + (birth ? 2 : 1)
     const before = (birth?.state ?? this.state) as RoomState
-    const step = machine.transition(before, { ...event, from: who.user, time: this.time, seq })
+    const step = hosted.transition(before, { ...event, from: who.user, time: this.time, seq }, this.#moment(seq))
     if (!step) return undefined
     const record = { seq, event, from: who.user, ...(key !== undefined && { key }), ops: diffOf(before, step.state) }
     const entries = [...(birth ? [this.#born(birth, who.user)] : []), this.#entry(record, step)]
@@ -143,8 +147,12 @@ export class Draft {
   }
 
   #initial(): Step {
-    const { machine, room, key } = this.#standing
-    return machine.initial({ room, key })
+    const { hosted, room, key } = this.#standing
+    return hosted.initial({ room, key }, this.#moment(this.seq + 1))
+  }
+
+  #moment(seq: number): Moment {
+    return { now: this.time, seq }
   }
 
   #birth(from: string): Failure | undefined {
@@ -185,23 +193,56 @@ export class Draft {
     this.#append(this.#presence(event, next))
   }
 
-  /** A machine that does not take its own presence event, or throws on it, stays as it is; the record stands. */
   #presence(event: RoomEvent, present: readonly string[]): Entry {
-    const { machine } = this.#standing
     const before = this.state as RoomState
+    const { machine } = this.#standing
+    return this.#happen(event, {
+      before,
+      prepared: withPresent(before, present),
+      isKnown: machine.declares(event.type),
+    })
+  }
+
+  /** What waited for its time, and is due (rule S6). */
+  settleTimers(): void {
+    for (let due = this.#due(); due; due = this.#due()) this.#append(this.#fired(due))
+  }
+
+  #due(): Delay | undefined {
+    const [next] = this.state?.delays ?? []
+    return next && next.dueAt <= this.time && this.#standing.isWritable ? next : undefined
+  }
+
+  #fired(due: Delay): Entry {
+    const before = this.state as RoomState
+    const prepared = this.#standing.hosted.without(before, due)
+    return this.#happen(due.event, { before, prepared, path: due.to })
+  }
+
+  /** What invoked work brings. Nothing is made of what an earlier activation began, or the machine has ended. */
+  arrive(arrival: Arrival): void {
+    const before = this.state
+    if (!before || !this.#standing.isWritable) return
+    const prepared = this.#standing.hosted.received(before, arrival)
+    if (prepared) this.#append(this.#happen(arrival.event, { before, prepared, path: arrival.to }))
+  }
+
+  /** Something that the server caused. A machine that does not take it, or throws on it, stays as it is; the record stands. */
+  #happen(given: RoomEvent, { before, prepared, path, isKnown = true }: Happening): Entry {
+    const { hosted } = this.#standing
     const seq = this.seq + 1
+    const event = toJson(given)
     const entryOf = (step: Step | undefined): Entry => {
-      const state = machine.withPresent(step?.state ?? before, present)
-      return this.#entry(
-        { seq, event, from: null, ops: diffOf(before, state) },
-        { state, effects: step?.effects ?? [] },
-      )
+      const { state, effects } = step ?? { state: prepared, effects: [] }
+      return this.#entry({ seq, event, from: null, ops: diffOf(before, state) }, { state, effects })
     }
-    if (!machine.declares(event.type)) return entryOf(undefined)
+    if (!isKnown) return entryOf(undefined)
     try {
-      return entryOf(machine.transition(before, { ...event, from: null, time: this.time, seq }))
+      return entryOf(
+        hosted.transition(prepared, { ...given, from: null, time: this.time, seq }, this.#moment(seq), path),
+      )
     } catch (error) {
-      this.#tellThrown(event.type, error)
+      this.#tellThrown(given.type, error)
       return entryOf(undefined)
     }
   }
@@ -242,5 +283,20 @@ interface Entry extends Step {
 }
 
 const readOnly = (): Failure => failure('read_only', 'the storage takes no writes now; nothing was changed')
+
+/** What happens to a room: from `before`, once the occasion itself is `prepared`, to the actor at `path`. */
+interface Happening {
+  readonly before: RoomState
+  readonly prepared: RoomState
+  readonly path?: string
+  /** Whether the machine has a transition for it anywhere. */
+  readonly isKnown?: boolean
+}
+
+/** An event as a record can hold it: an error by its name and message. */
+function toJson(event: RoomEvent): RoomEvent {
+  const { error } = event
+  return error instanceof Error ? { ...event, error: { name: error.name, message: error.message } } : event
+}
 
 const diffOf = (before: RoomState, after: RoomState) => diff(before.document, after.document)

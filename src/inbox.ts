@@ -163,6 +163,10 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
     return this.#turns.isAtRest && this.#round.tabs === 0
   }
 
+  stop(): void {
+    if (this.#deadline) this.#around.wheel.clearTimeout(this.#deadline)
+  }
+
   async commit(requests: Request<InboxDraft>[]): Promise<void> {
     const { draft, tells, seqs } = this.#decide(requests)
     await this.#append(draft)

@@ -114,19 +114,4 @@ const NOT_HOSTED: { found: (file: MachineFile) => boolean; message: string }[] =
     message:
       'the exports "view", "viewEvent" and "migrate" are not hosted by this version; without them it would tell too much',
   },
-  {
-    found: (file) => stateNodes(file.default.root).some((node) => node.invoke.length > 0),
-    message: 'a state invokes an actor; "invoke" is not hosted by this version',
-  },
-  {
-    found: (file) => stateNodes(file.default.root).some((node) => node.after.length > 0),
-    message: 'a state has delayed transitions; "after" is not hosted by this version',
-  },
-]
-
-type Node = AnyStateMachine['root']
-
-const stateNodes = (node: Node): Node[] => [
-  node,
-  ...Object.values(node.states as Record<string, Node>).flatMap(stateNodes),
 ]

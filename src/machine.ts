@@ -1,48 +1,18 @@
 /**
- * A machine hosted as a pure fold: a state and an event give the next state and the effects to run after the commit.
- * The only place that knows XState's internals (pinned to 5.33).
+ * A machine file as the server hosts it: what its rooms are born as, what an event makes of them, what may be sent, and
+ * what clients see.
  *
  * Always true: nothing here runs an effect, keeps a clock, or remembers a room; the same state and event give what
  * the machine's own functions give.
  */
-import {
-  type AnyActorLogic,
-  type AnyActorScope,
-  type AnyMachineSnapshot,
-  type AnyStateMachine,
-  createActor,
-} from 'xstate'
+import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
+import { fromDocument, type RoomDocument, type RoomState, toState } from './document.ts'
 import { type Failure, failure } from './errors.ts'
+import { Fold, type Outside } from './fold.ts'
+import type { Delay, Effect, Moment } from './folded.ts'
+import type { Arrival } from './live.ts'
 import { DEFAULT_POLICY, type MachineFile, type Policy, type StandardSchema } from './machine-file.ts'
 import { pointer, type RoomEvent } from './protocol.ts'
-
-/** Everything durable about a room; a record's `ops` are on this document, and its clients hold a projection of it. */
-export interface RoomDocument {
-  readonly value: unknown
-  readonly context: unknown
-  readonly status: string
-  readonly output: unknown
-  readonly historyValue: unknown
-  readonly children: Readonly<Record<string, unknown>>
-  readonly timers: readonly { readonly event: string; readonly dueAt: number }[]
-  readonly invokes: Readonly<Record<string, unknown>>
-  /** The users that are in the room, for a machine that declares `room.joined` or `room.left`. */
-  readonly present: readonly string[]
-  readonly version: string
-}
-
-/** A room's state: as XState goes on from it, and as it is stored. */
-export interface RoomState {
-  readonly snapshot: AnyMachineSnapshot
-  readonly document: RoomDocument
-}
-
-/** An action of the machine, to be carried out once the record that caused it is durable. */
-export interface Effect {
-  readonly type: string
-  /** @returns whatever the machine's own function returns, a promise perhaps. @throws what it throws. */
-  run(): unknown
-}
 
 export interface Step {
   readonly state: RoomState
@@ -59,7 +29,6 @@ export class Machine {
   readonly policy: Policy
   readonly #logic: AnyStateMachine
   readonly #schemas: Readonly<Record<string, StandardSchema>>
-  readonly #scope: InertScope
 
   constructor(name: string, file: MachineFile) {
     this.name = name
@@ -68,7 +37,11 @@ export class Machine {
     this.policy = { ...DEFAULT_POLICY, ...file.policy }
     this.#logic = file.default
     this.#schemas = file.schemas?.events ?? {}
-    this.#scope = new InertScope(file.default)
+  }
+
+  /** An instance, for one room. @param outside is told of what its actions send to it later. */
+  host(outside: Outside): Hosted {
+    return new Hosted(this, new Fold(this.#logic, outside))
   }
 
   /** Whether some state of the machine has a transition for this event type. */
@@ -79,43 +52,6 @@ export class Machine {
   /** Whether the machine is told who comes and who goes. */
   get hasPresence(): boolean {
     return this.declares('room.joined') || this.declares('room.left')
-  }
-
-  /** The state of a room that was just born. @throws what the machine's initial context or actions throw. */
-  initial(input: { room: string; key: string }): Step {
-    const { result, effects } = this.#scope.run((scope) => this.#logic.getInitialSnapshot(scope, input))
-    if (result.status === 'error') throw result.error
-    return { state: { snapshot: result, document: this.#document(result) }, effects }
-  }
-
-  /**
-   * What `event` makes of `state`.
-   * @returns `undefined` when the machine has no transition for it now, or its guard says no.
-   * @throws what a guard, an `assign` or an expression of the machine throws.
-   */
-  transition(state: RoomState, event: RoomEvent): Step | undefined {
-    if (state.snapshot.status !== 'active') return undefined
-    const { result, effects, taken } = this.#scope.run((scope) => this.#logic.transition(state.snapshot, event, scope))
-    if (!taken) return undefined
-    return { state: { snapshot: result, document: this.#document(result, state.document) }, effects }
-  }
-
-  /** `state` with other users present. */
-  withPresent(state: RoomState, present: readonly string[]): RoomState {
-    return { snapshot: state.snapshot, document: { ...state.document, present } }
-  }
-
-  /**
-   * The state that a stored document stands for. The context is put in afterwards: XState would look for actor references
-   * in it, and take what a client wrote for one.
-   * @throws when this machine has no such state, or another version. */
-  restore(document: RoomDocument): RoomState {
-    if (document.version !== this.version) {
-      throw new Error(`the room was stored by version ${document.version} of ${this.name}, this is ${this.version}`)
-    }
-    const persisted = { ...document, context: {}, output: document.output ?? undefined, error: undefined }
-    const bare = this.#logic.restoreSnapshot(persisted as never, this.#scope.actorScope)
-    return { snapshot: { ...bare, context: document.context }, document }
   }
 
   /** The event as the machine's schema reads it, or `bad_event` with the path of what is wrong. */
@@ -143,31 +79,58 @@ export class Machine {
   project({ snapshot, document: { value, context, status, timers } }: RoomState): unknown {
     return { value, context, status, can: this.can(snapshot), timers }
   }
+}
 
-  #document(snapshot: AnyMachineSnapshot, before: RoomDocument = this.#blank()): RoomDocument {
-    return {
-      ...before,
-      value: snapshot.value,
-      context: snapshot.context,
-      status: snapshot.status,
-      output: snapshot.output ?? null,
-      historyValue: historyIds(snapshot.historyValue),
-    }
+/** A machine as one room has it. */
+export class Hosted {
+  readonly #machine: Machine
+  readonly #fold: Fold
+
+  constructor(machine: Machine, fold: Fold) {
+    this.#machine = machine
+    this.#fold = fold
   }
 
-  #blank(): RoomDocument {
-    return {
-      value: null,
-      context: null,
-      status: 'active',
-      output: null,
-      historyValue: {},
-      children: {},
-      timers: [],
-      invokes: {},
-      present: [],
-      version: this.version,
+  /** The state of a room that was just born. @throws what the machine's initial context or actions throw. */
+  initial(input: { room: string; key: string }, moment: Moment): Step {
+    const { folded, effects } = this.#fold.initial(input, moment)
+    return { state: toState(folded, this.#machine.version), effects }
+  }
+
+  /**
+   * What `event` makes of `state`, sent to the room or to the actor at `path` within it.
+   * @returns `undefined` when the machine has no transition for it now, or its guard says no.
+   * @throws what a guard, an `assign` or an expression of the machine throws.
+   */
+  transition(state: RoomState, event: RoomEvent, moment: Moment, path?: string): Step | undefined {
+    if (state.snapshot.status !== 'active') return undefined
+    const step = this.#fold.transition(state, event, moment, path)
+    return step && { state: toState(step.folded, this.#machine.version, state), effects: step.effects }
+  }
+
+  /** `state` once a delay has ended. */
+  without(state: RoomState, ended: Delay): RoomState {
+    const delays = state.delays.filter((delay) => delay !== ended)
+    return toState({ ...state, delays }, this.#machine.version, state)
+  }
+
+  /** `state` once an invoked actor has said something; `undefined` where that actor is none of its any more. */
+  received(state: RoomState, { from, seq, isOver }: Arrival): RoomState | undefined {
+    if (from === undefined) return state
+    if (state.children.get(from)?.seq !== seq) return undefined
+    if (!isOver) return state
+    const children = new Map(state.children)
+    children.delete(from)
+    return toState({ ...state, children }, this.#machine.version, state)
+  }
+
+  /** @throws when this machine has no such state, or another version. */
+  restore(document: RoomDocument): RoomState {
+    const { name, version } = this.#machine
+    if (document.version !== version) {
+      throw new Error(`the room was stored by version ${document.version} of ${name}, this is ${version}`)
     }
+    return fromDocument(this.#fold, document)
   }
 }
 
@@ -183,75 +146,4 @@ function canOf(nodes: StateNodes): readonly string[] {
   const can = [...types].filter((type) => type !== '' && !RESERVED.test(type)).sort()
   canByNodes.set(nodes, can)
   return can
-}
-
-/** History as ids of state nodes, which is how `restoreSnapshot` takes it back. */
-function historyIds(history: AnyMachineSnapshot['historyValue']): Record<string, { id: string }[]> {
-  const ids: Record<string, { id: string }[]> = {}
-  for (const [key, nodes] of Object.entries(history)) ids[key] = nodes.map(({ id }: { id: string }) => ({ id }))
-  return ids
-}
-
-/** Microsteps that one event may lead to: an endless loop of `raise` or `always` is stopped here. */
-const MAX_MICROSTEPS = 1000
-
-type Action = Parameters<AnyActorScope['actionExecutor']>[0]
-
-/** Built-in actions that have done their work once the transition is made, or whose only listener is XState's own. */
-const SETTLED = new Set(['xstate.raise', 'xstate.emit', 'xstate.log'])
-
-/**
- * The actor scope in which transitions are made: it carries out nothing, collects what would follow, and notes
- * whether the first microstep took a transition (so that no guard is asked twice).
- */
-class InertScope {
-  readonly actorScope: AnyActorScope
-  #effects: Effect[] = []
-  #microsteps = 0
-  #taken = false
-
-  constructor(logic: AnyActorLogic) {
-    const self = createActor(logic)
-    const system = Object.create(self.system, {
-      _sendInspectionEvent: { value: (event: { type: string; _transitions?: unknown[] }) => this.#observe(event) },
-    })
-    this.actorScope = {
-      self,
-      id: self.id,
-      sessionId: self.sessionId,
-      system,
-      logger: () => {},
-      defer: () => {},
-      emit: () => {},
-      stopChild: () => {},
-      actionExecutor: (action: Action) => this.#collect(action),
-    } as unknown as AnyActorScope
-  }
-
-  run(make: (scope: AnyActorScope) => AnyMachineSnapshot): {
-    result: AnyMachineSnapshot
-    effects: Effect[]
-    taken: boolean
-  } {
-    this.#effects = []
-    this.#microsteps = 0
-    this.#taken = false
-    const result = make(this.actorScope)
-    return { result, effects: this.#effects, taken: this.#taken }
-  }
-
-  #observe(event: { type: string; _transitions?: unknown[] }): void {
-    if (event.type !== '@xstate.microstep') return
-    if (this.#microsteps++ === 0) this.#taken = (event._transitions?.length ?? 0) > 0
-    if (this.#microsteps > MAX_MICROSTEPS) throw new Error(`one event led to more than ${MAX_MICROSTEPS} microsteps`)
-  }
-
-  #collect(action: Action): void {
-    const delayed = (action.params as { delay?: unknown } | undefined)?.delay !== undefined
-    if (action.type.startsWith('xstate.')) {
-      if (SETTLED.has(action.type) && !delayed) return
-      throw new Error(`the action ${action.type}${delayed ? ' with a delay' : ''} is not hosted by this version`)
-    }
-    this.#effects.push({ type: action.type, run: () => action.exec?.(action.info as never, action.params) })
-  }
 }

@@ -5,8 +5,8 @@
  * `Math.random()` in somebody's `assign` nor yesterday's deploy can rewrite history.
  */
 import { DedupeWindow, type UsedKey } from './dedupe.ts'
+import type { RoomDocument } from './document.ts'
 import { encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
-import type { RoomDocument } from './machine.ts'
 import { applyPatch, type Operation } from './patch.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import type { View } from './view.ts'

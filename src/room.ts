@@ -4,15 +4,18 @@
  * Always true: nothing is told before it is durable; requests are decided and answered in the order they came; the
  * patch or event that carries a record reaches its sender before the `ok`.
  */
+import { Aftermath, type Origin } from './aftermath.ts'
 import type { Principal } from './auth.ts'
 import type { Commits } from './commits.ts'
 import { DedupeWindow } from './dedupe.ts'
+import type { RoomState } from './document.ts'
 import { Draft, type Sending, type Standing } from './draft.ts'
 import { type Failure, isFailure } from './errors.ts'
 import { type EventSource, eventFrame } from './event-cursor.ts'
+import type { Arrival } from './live.ts'
 import type { Log, LogRecord } from './log.ts'
 import type { Logger } from './logger.ts'
-import type { Machine, RoomState } from './machine.ts'
+import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import { historyOf, NOTHING, PAGE, type Position, recover, resume, snapshotLine } from './recovery.ts'
@@ -20,6 +23,9 @@ import { Retention } from './retention.ts'
 import { type JoinedRoom, type Publication, type Subscriber, Subscription } from './subscription.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
 import { View } from './view.ts'
+import type { Wheel } from './wheel.ts'
+
+const DONE = (): void => {}
 
 export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
@@ -28,6 +34,7 @@ export interface Surroundings {
   readonly log: Log
   readonly commits: Commits
   readonly logger: Logger
+  readonly wheel: Wheel
   /** Nobody is in the room and nothing waits. */
   onIdle(room: Room): void
 }
@@ -38,10 +45,12 @@ export interface Joining {
   readonly mode?: JoinMode | undefined
 }
 
-export class Room implements Owner<Draft>, JoinedRoom, EventSource {
+export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   readonly name: string
   readonly #key: string
   readonly #machine: Machine
+  readonly #hosted: Hosted
+  readonly #aftermath: Aftermath
   readonly #around: Surroundings
   readonly #turns: Turns<Draft>
   readonly #subscriptions = new Map<string, Subscription>()
@@ -55,6 +64,8 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
     this.name = `${machine.name}/${key}`
     this.#key = key
     this.#machine = machine
+    this.#hosted = machine.host((to, event) => this.arrived({ to, event }))
+    this.#aftermath = new Aftermath(this, around)
     this.#around = around
     this.#published = new View(this.name, '', 0, undefined)
     this.#retention = new Retention(machine.policy)
@@ -141,6 +152,22 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
     })
   }
 
+  /** Invoked work, or an action of the machine, has something to say. */
+  arrived(arrival: Arrival): void {
+    this.#turns.receive({
+      decide: (draft) => {
+        draft.arrive(arrival)
+        return DONE
+      },
+      refuse: () => this.#around.logger.error({ room: this.name, event: arrival.event.type }, 'an arrival was lost'),
+    })
+  }
+
+  /** A delay is due, or a crash left something to be settled: a turn looks at that by itself. */
+  wake(): void {
+    this.#turns.receive({ decide: () => DONE, refuse: DONE })
+  }
+
   /** The socket of a subscriber takes frames again. */
   drained(subscriber: Subscriber): void {
     this.#subscriptions.get(subscriber.id)?.catchUp(this.#published)
@@ -152,7 +179,12 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
 
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
-    return this.#turns.isAtRest && this.#subscriptions.size === 0
+    return this.#turns.isAtRest && this.#subscriptions.size === 0 && !this.#aftermath.isBusy
+  }
+
+  /** Nothing of it runs any more: it is forgotten until somebody asks for it. */
+  stop(): void {
+    this.#aftermath.stop()
   }
 
   async commit(requests: Request<Draft>[]): Promise<void> {
@@ -160,13 +192,14 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
     await this.#append(draft)
     this.#publish(this.#diff(draft))
     await this.#turns.tell(requests, tells)
-    this.#carryOut(draft)
+    this.#aftermath.carryOut(draft.effects, this.#state)
   }
 
   /** 1: would the machine take it, and what would follow? */
   #transition(requests: Request<Draft>[]): { draft: Draft; tells: Tell[] } {
     const draft = new Draft(this.#standing(), this.#around.logger)
     draft.settlePresence()
+    draft.settleTimers()
     return { draft, tells: requests.map((request) => request.decide(draft)) }
   }
 
@@ -202,20 +235,6 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
   /** 4: the same bytes to every tab. */
   #publish(publication: Publication | undefined): void {
     if (publication) for (const subscription of this.#subscriptions.values()) subscription.publish(publication)
-  }
-
-  /** Effects follow the commit; one that throws or rejects leaves the record and its `ok` as they are (rule L5). */
-  #carryOut({ effects }: Draft): void {
-    for (const { seq, effect } of effects) {
-      const logThrown = (error: unknown) =>
-        this.#around.logger.error({ err: error, room: this.name, seq, action: effect.type }, 'an action threw')
-      try {
-        const result = effect.run()
-        if (result instanceof Promise) result.catch(logThrown)
-      } catch (error) {
-        logThrown(error)
-      }
-    }
   }
 
   async #admit(subscriber: Subscriber, who: Principal, { since, mode = 'state' }: Joining, answer: Answer) {
@@ -259,12 +278,13 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
   async load(): Promise<void> {
     const { epoch, seq, snapshot, document, keys } = await recover(this.#around.log, this.name)
     this.#keys = keys
-    this.#state = document && this.#machine.restore(document)
+    this.#state = document && this.#hosted.restore(document)
     this.#published = new View(this.name, epoch, seq, this.#state && this.#machine.project(this.#state))
     this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
     for (const [id, { user }] of this.#subscriptions) this.#members.add(id, user)
     for (const subscription of this.#subscriptions.values()) subscription.catchUp(this.#published)
+    this.#aftermath.settle(this.#state)
   }
 
   get isUnsettled(): boolean {
@@ -282,6 +302,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource {
       room: this.name,
       key: this.#key,
       machine: this.#machine,
+      hosted: this.#hosted,
       state: this.#state,
       seq: this.#published.seq,
       keys: this.#keys,

@@ -56,10 +56,14 @@ export class Rooms {
     return this.#active.get(`${machineName}/${key}`) ?? this.#activate(machine, key)
   }
 
+  stop(): void {
+    this.#active.stop()
+  }
+
   #activate(machine: Machine, key: string): Room {
-    const { log, commits, logger } = this.#around
+    const { log, commits, logger, wheel } = this.#around
     const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
-    return this.#active.add(new Room(machine, key, { log, commits, logger, onIdle }))
+    return this.#active.add(new Room(machine, key, { log, commits, logger, wheel, onIdle }))
   }
 }
 

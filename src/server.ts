@@ -117,6 +117,7 @@ export async function start(given: Config): Promise<Server> {
     transport.stopListening()
     connections.drain(config.drainTimeout)
     await commits.settled()
+    rooms.stop()
     transport.close()
     sessions.stop()
     wheel.stop()
