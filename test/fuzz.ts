@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { type Failure, isFailure } from '../src/errors.ts'
 import { type ClientFrame, decode, encode, type ServerFrame } from '../src/protocol.ts'
+import { Dice } from './fixtures/dice.ts'
 
 /** Bytes of a frame, at most (the default of `maxFrame`). */
 const LIMIT = 65_536
@@ -41,36 +42,6 @@ const SEEDS = fileURLToPath(new URL('fixtures/fuzz-seeds.json', import.meta.url)
 export const keptSeeds = (file = SEEDS): Seed[] => JSON.parse(readFileSync(file, 'utf8'))
 /** The input that was kept. */
 export const inputOf = ({ input, ...known }: Seed): Input => ({ bytes: Buffer.from(input, 'base64'), ...known })
-
-/** Numbers that look random and are the same for the same seed (mulberry32). */
-class Dice {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  /** At least 0, less than 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-
-  /** A whole number below `end`. */
-  below(end: number): number {
-    return Math.floor(this.next() * end)
-  }
-
-  chance(of: number): boolean {
-    return this.next() < of
-  }
-
-  pick<T>(from: readonly T[]): T {
-    return from[this.below(from.length)] as T
-  }
-}
 
 const KEYS = ['type', 'id', 'room', 'event', 'key', 'if', 'since', 'epoch', 'seq', 'mode', 'token', 'data', 'heartbeat']
 const PROTOTYPE_KEYS = ['__proto__', 'constructor', 'prototype']

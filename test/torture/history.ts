@@ -10,7 +10,7 @@ import { roomViolations } from './room-rules.ts'
 export function check(history: readonly Observation[]): string[] {
   return [...byPlace(history)].flatMap(([place, seen]) => {
     const violations = place.startsWith('room') ? roomViolations(seen) : inboxViolations(seen)
-    return [...violations].map((violation) => `${place}: ${violation}`)
+    return [...new Set(violations)].map((violation) => `${place}: ${violation}`)
   })
 }
 

@@ -10,8 +10,13 @@ export function* roomViolations(history: readonly Dated[]): Generator<string> {
   yield* answerViolations(sends)
   yield* epochViolations(history)
   yield* readerViolations(history)
-  const readBack = ofType(history, 'read back').at(-1)
-  if (!readBack) return yield 'was never read back'
+  const readBacks = ofType(history, 'read back')
+  if (readBacks.length === 0) yield 'was never read back'
+  for (const readBack of readBacks) yield* storedViolations(history, sends, readBack)
+}
+
+/** What one reading of the log shows; there may be several, by different ways. */
+function* storedViolations(history: readonly Dated[], sends: Sends, readBack: ReadBack): Generator<string> {
   const stored = new Stored(readBack)
   yield* stored.holes()
   yield* stored.doubles()
