@@ -275,6 +275,38 @@ const BAD_INBOXES: [planted: string, history: Observation[], violations: string[
     ['seq 3 is of bob-3, and was delivered with bob-4', 'bob-4 at 3 was settled by owner, and came again to owner'],
   ],
   [
+    'a message that was refused',
+    beforeTheEnd(
+      goodInbox(),
+      { type: 'invoked', place: INBOX, client: 'bob', key: 'k4', n: 4, id: 'bob-4', priority: 'normal' },
+      { type: 'refused', place: INBOX, client: 'bob', key: 'k4', code: 'inbox_full' },
+      again({ seq: 4, id: 'bob-4', attempt: 1 }),
+    ),
+    ['bob-4 was delivered at 4, though it was refused'],
+  ],
+  [
+    'a message of another priority',
+    changed(goodInbox(), 'message', { seq: 2, attempt: 2 }, { priority: 'high' }),
+    ['bob-2 was sent as normal, and delivered as high', 'owner was given bob-3 at 3 before bob-2 at 2'],
+  ],
+  [
+    'a repetition that is answered with another seq',
+    beforeTheEnd(goodInbox(), { type: 'acknowledged', place: INBOX, client: 'bob', key: 'k1', seq: 4, dup: true }),
+    ['bob-1 was answered with seq 1, then with seq 4 (in lives 1 and 2 of the server)'],
+  ],
+  [
+    'two of one sender are numbered the other way round',
+    beforeTheEnd(
+      goodInbox(),
+      { type: 'invoked', place: INBOX, client: 'bob', key: 'k5', n: 5, id: 'bob-5', priority: 'high' },
+      { type: 'invoked', place: INBOX, client: 'bob', key: 'k4', n: 4, id: 'bob-4', priority: 'normal' },
+      again({ seq: 4, id: 'bob-5', priority: 'high', attempt: 1 }),
+      again({ seq: 5, id: 'bob-4', attempt: 1 }),
+    ),
+    ['bob sent bob-4 before bob-5, but they are at 5 and 4'],
+  ],
+  ['an inbox that was never read back', goodInbox().slice(0, -1), ['was never read back']],
+  [
     'a message in another’s name',
     changed(goodInbox(), 'message', { seq: 2, attempt: 1 }, { from: 'eve' }),
     ['bob-2 is from bob, but was told as from eve'],
