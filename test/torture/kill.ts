@@ -35,7 +35,9 @@ export const torture: Torture = {
   size: 200,
   unit: 'kills',
   async run(kills, progress) {
-    const server = new ServerProcess({ env: { CHARTROOM_MACHINES: 'test/fixtures/machines' } })
+    // Messages come again by reconnecting and by `nack`, never because a slow machine let `ackTimeout` go by.
+    const env = { CHARTROOM_MACHINES: 'test/fixtures/machines', CHARTROOM_ACK_TIMEOUT: '600000' }
+    const server = new ServerProcess({ env })
     try {
       return await new Run(await server.start()).go(kills, progress)
     } finally {
@@ -238,7 +240,8 @@ class Run {
 
   #violations(): string[] {
     const { history, surprises } = this.#ledger
-    return [...check(history), ...surprises]
+    const errors = this.#server.stderr.split('\n').filter((line) => /"level":(50|60)/.test(line))
+    return [...check(history), ...surprises, ...errors.map((line) => `the server logged ${line}`)]
   }
 }
 
