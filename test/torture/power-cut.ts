@@ -127,7 +127,7 @@ async function judgeImage(life: Life, dice: Dice, reader: LogReader, tally: Tall
   const folder = mkdtempSync(join(tmpdir(), 'chartroom-image-'))
   try {
     writeImage(life.data, folder, image)
-    const reading = await reader.read({ folder, topics: ROOMS })
+    const reading = await reader.read({ folder, topics: ROOMS, goesOn: true })
     const told = promises.filter(({ place }) => place <= cut)
     tally.unsyncedPages += image.unsynced
     tally.lostPages += image.lost

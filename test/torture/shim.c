@@ -4,7 +4,7 @@
  *
  * CHARTROOM_SHIM_FOLDER   the files in this folder are watched; it stands there as open() is given it
  * CHARTROOM_SHIM_TRACE    where each write, with its bytes, and each sync is noted, in the order of the calls
- * CHARTROOM_SHIM_CONTROL  a file of five int32, shared with whoever makes the disk bad (struct control)
+ * CHARTROOM_SHIM_CONTROL  a file of six int32, shared with whoever makes the disk bad (struct control)
  *
  * What it must catch is what LMDB calls: pwrite, lseek + writev, fdatasync, and a descriptor opened O_DSYNC whose
  * writes are synced when they return. A write is noted before it begins and again when it has returned, and so is a
@@ -46,6 +46,7 @@ struct control {
   atomic_int sync_delay; /* microseconds that each sync takes longer */
   atomic_int failing_syncs; /* this many end with EIO */
   atomic_int failing_writes; /* this many end with EIO */
+  atomic_int failing_synced_writes; /* this many, of a descriptor that is O_DSYNC, end with EIO */
   atomic_int is_full; /* writes beyond a file's end find no space */
   atomic_int is_lying; /* syncs do nothing and say that they did */
 };
@@ -144,6 +145,7 @@ static int takes_one(atomic_int *count) {
 static int refused(int fd, off_t end) {
   struct stat stat;
   if (takes_one(&control->failing_writes)) return errno = EIO;
+  if (dsync_of[fd] && takes_one(&control->failing_synced_writes)) return errno = EIO;
   if (control->is_full && !fstat(fd, &stat) && end > stat.st_size) return errno = ENOSPC;
   return 0;
 }

@@ -20,7 +20,7 @@ export const noShim: string | false =
       : false
 
 /** The places of `struct control`. */
-const SWITCHES = { syncDelay: 0, failingSyncs: 1, failingWrites: 2, isFull: 3, isLying: 4 }
+const SWITCHES = { syncDelay: 0, failingSyncs: 1, failingWrites: 2, failingSyncedWrites: 3, isFull: 4, isLying: 5 }
 export type Switch = keyof typeof SWITCHES
 const WIDTH = 4
 
