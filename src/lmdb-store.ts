@@ -45,8 +45,8 @@ export interface Store {
 export function openStore(folder: string, { readOnly = false } = {}): Store {
   if (readOnly && !existsSync(logFile(folder))) throw new Error(`${folder} holds no log`)
   if (!readOnly) mkdirSync(folder, { recursive: true })
-  const root: Store['root'] = open({ path: logFile(folder), encoding: 'binary', keyEncoding: 'binary', readOnly })
   const byNumber = { encoding: 'binary', keyEncoding: 'binary' } as const
+  const root: Store['root'] = open({ path: logFile(folder), ...byNumber, readOnly, safeRestore: true })
   return {
     root,
     topics: root.openDB('topics', { encoding: 'binary' }),

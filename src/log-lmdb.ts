@@ -2,7 +2,8 @@
  * The log on disk, in an LMDB environment (`lmdb-store.ts`).
  *
  * Always true: `commit` resolves after LMDB's own fdatasync, whatever was readable before (a commit is visible
- * before it is durable). One process per folder writes: the server holds the folder's lock before it opens this.
+ * before it is durable); it opens with what was synced, not with what `kill -9` left readable, so that nobody is told what
+ * a power cut could still take away. One process per folder writes: the server holds the folder's lock before.
  */
 import {
   FORMAT,
