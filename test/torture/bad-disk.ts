@@ -63,6 +63,13 @@ export function smallDisk(megabytes = 4): Disk | undefined {
   }
 }
 
+/** Why no disk can be mounted here, as a plain line; `false` where one can. */
+export const noMount: string | false = (() => {
+  const disk = smallDisk(1)
+  disk?.dispose()
+  return disk ? false : 'this process may not mount a disk'
+})()
+
 /** Takes all the space that is left. */
 function fill(file: string): void {
   const fd = openSync(file, 'w')

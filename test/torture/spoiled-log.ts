@@ -2,7 +2,7 @@
  * What a real server makes of a spoiled log: it refuses to start and says what to do, or it quarantines a room, or
  * serves it as it was. Anything else is a violation: to hang, to die, to serve what never was, to forget without a word.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -115,16 +115,18 @@ export async function spoil(healthy: Healthy, options: SpoilOptions): Promise<Sp
 }
 
 async function spoilOnce(healthy: Healthy, mutation: Mutation, reader: LogReader): Promise<Spoiled> {
-  const module = await inFolder(mutation, (data) => judgeModule(healthy, data, reader))
-  const server = await inFolder(mutation, (data) => judgeServer(healthy, data))
-  return { mutation, module, server }
+  const module = await inFolder(mutation.bytes, (data) => judgeModule(healthy, data, reader))
+  return { mutation, module, server: await judge(healthy, mutation.bytes) }
 }
 
-async function inFolder(mutation: Mutation, judge: (data: string) => Promise<Verdict>): Promise<Verdict> {
+/** What a server makes of such a file. */
+export const judge = (healthy: Healthy, file: Buffer): Promise<Verdict> =>
+  inFolder(file, (data) => judgeServer(healthy, data))
+
+async function inFolder(file: Buffer, judge: (data: string) => Promise<Verdict>): Promise<Verdict> {
   const data = mkdtempSync(join(tmpdir(), 'chartroom-spoiled-'))
   try {
-    mkdirSync(data, { recursive: true })
-    writeFileSync(join(data, FILE), mutation.bytes)
+    writeFileSync(join(data, FILE), file)
     return await judge(data)
   } finally {
     rmSync(data, { recursive: true, force: true })
