@@ -220,7 +220,8 @@ class BadTimes {
   async #checkAfterCrash(): Promise<void> {
     await this.#server.crashAndRestart()
     const tab = await Tab.open(this.#server, 'eve')
-    const { state } = await tab.ask({ type: 'get', room: ROOM })
+    const { type, state, code } = await tab.ask({ type: 'get', room: ROOM })
+    if (type !== 'snapshot') return this.#violate(`after kill -9 "get" is answered ${code}`)
     const kept = new Map<number, string>(
       state.context.messages.map(({ id, text }: { id: number; text: string }) => [id, text]),
     )

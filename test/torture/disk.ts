@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ServerProcess } from '../fixtures/server.ts'
-import { type Disk, shimmedDisk, smallDisk, type Trial, tryDisk } from './bad-disk.ts'
+import { type Disk, noMount, shimmedDisk, smallDisk, type Trial, tryDisk } from './bad-disk.ts'
 import { PAGE_KINDS, WAYS } from './mutations.ts'
 import { noShim } from './shim.ts'
 import { begin, countClasses, isPromised, type Spoiled, spoil, type Verdict, writeHealthyLog } from './spoiled-log.ts'
@@ -18,18 +18,16 @@ import type { Outcome, Progress, Torture } from './torture.ts'
 const ROOMS = 50
 const SEED = 1
 
-/** Every way in which a disk goes bad under a running server. */
-export function badDisks(): [what: string, disk: Disk][] {
-  const small = smallDisk()
-  const shimmed: [string, Disk][] = noShim
-    ? []
-    : [
-        ['EIO of one sync', shimmedDisk('failingSyncs')],
-        ['EIO of one write', shimmedDisk('failingWrites')],
-        ['EIO of one meta page', shimmedDisk('failingSyncedWrites')],
-      ]
-  const full: [string, Disk][] = small ? [['full', small]] : noShim ? [] : [['full', shimmedDisk('isFull')]]
-  return [...full, ...shimmed]
+/** Every way in which a disk goes bad under a running server, as far as it can be had here. */
+export function badDisks(): [what: string, make: () => Disk][] {
+  const full: [string, () => Disk][] = [['full', () => smallDisk() as Disk]]
+  const shimmed: [string, () => Disk][] = [
+    ['full, by the shim', () => shimmedDisk('isFull')],
+    ['EIO of one sync', () => shimmedDisk('failingSyncs')],
+    ['EIO of one write', () => shimmedDisk('failingWrites')],
+    ['EIO of one meta page', () => shimmedDisk('failingSyncedWrites')],
+  ]
+  return [...(noMount ? [] : full), ...(noShim ? [] : shimmed)]
 }
 
 /** A folder that a server cannot begin in. `dispose` undoes it. */
@@ -78,7 +76,7 @@ export async function beginIn({ data, dispose }: BadFolder): Promise<Verdict> {
 
 async function run(size: number, progress: Progress): Promise<Outcome> {
   const trials: Trial[] = []
-  for (const [what, disk] of badDisks()) trials.push(await tryDisk(what, disk))
+  for (const [what, make] of badDisks()) trials.push(await tryDisk(what, make()))
   const folders = await beginInBadFolders()
   const spoiled = await spoil(await writeHealthyLog(ROOMS, SEED), { mutations: size, seed: SEED, progress })
   return {
