@@ -31,6 +31,7 @@ export interface TopicEntry {
 }
 
 export interface Store {
+  readonly folder: string
   readonly root: RootDatabase<Buffer, Buffer>
   readonly topics: Database<Buffer, string>
   readonly segments: Database<Buffer, Buffer>
@@ -46,8 +47,10 @@ export function openStore(folder: string, { readOnly = false } = {}): Store {
   if (readOnly && !existsSync(logFile(folder))) throw new Error(`${folder} holds no log`)
   if (!readOnly) mkdirSync(folder, { recursive: true })
   const byNumber = { encoding: 'binary', keyEncoding: 'binary' } as const
-  const root: Store['root'] = open({ path: logFile(folder), ...byNumber, readOnly, safeRestore: true })
+  const options = { ...byNumber, readOnly, safeRestore: true }
+  const root: Store['root'] = open({ path: logFile(folder), ...options })
   return {
+    folder,
     root,
     topics: root.openDB('topics', { encoding: 'binary' }),
     segments: root.openDB('segments', byNumber),

@@ -5,6 +5,7 @@
  * before it is durable); it opens with what was synced, not with what `kill -9` left readable, so that nobody is told what
  * a power cut could still take away. One process per folder writes: the server holds the folder's lock before.
  */
+import { statfsSync } from 'node:fs'
 import {
   FORMAT,
   lastSegmentOf,
@@ -45,6 +46,11 @@ export const openLmdbLog = (folder: string): Log => new LmdbLog(openStore(folder
 /** Opens the log in `folder` for reading, also while a server writes to it. @throws when there is none. */
 export const openLmdbLogToRead = (folder: string): Log => new LmdbLog(openStore(folder, { readOnly: true }))
 
+/** Bytes of the disk that are left alone. */
+const SPACE = 1024 * 1024
+/** How much more than its records a transaction may write: the pages on the way to them, copied. */
+const SPREAD = 8
+
 /** Where a topic stands. */
 interface Topic extends TopicEntry {
   readonly name: string
@@ -69,8 +75,9 @@ class LmdbLog implements Log {
 
   async commit(batches: readonly Batch[]): Promise<CommitResult[]> {
     const results: CommitResult[] = []
+    const size = batches.reduce((sum, { lines, snapshot = '' }) => sum + lengthOf(lines) + snapshot.length, 0)
     try {
-      await this.#write(() => {
+      await this.#write(size, () => {
         for (const batch of batches) results.push(this.#append(batch))
       })
     } catch (error) {
@@ -82,7 +89,7 @@ class LmdbLog implements Log {
   }
 
   async probe(): Promise<void> {
-    await this.#write(() => void this.#store.meta.put('probe', sealMeta('probe', `${Date.now()}`)))
+    await this.#write(0, () => void this.#store.meta.put('probe', sealMeta('probe', `${Date.now()}`)))
   }
 
   #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
@@ -156,13 +163,22 @@ class LmdbLog implements Log {
     await this.#store.root.close()
   }
 
-  /** One transaction; resolves when it is durable. @throws {StorageRefused} */
-  async #write(changes: () => void): Promise<void> {
+  /** One transaction of about `size` bytes; resolves when it is durable. @throws {StorageRefused} */
+  async #write(size: number, changes: () => void): Promise<void> {
+    this.#checkSpace(size)
     try {
       await this.#store.root.batch(changes)
     } catch (error) {
       throw await refusalOf(error as Error)
     }
+  }
+
+  /** LMDB must not see a full disk: when a page cannot be written it formats an error beyond its buffer (mdb.c). */
+  #checkSpace(size: number): void {
+    const { bavail, bsize } = statfsSync(this.#store.folder)
+    const free = bavail * bsize
+    const needed = SPACE + SPREAD * size
+    if (free < needed) throw new StorageRefused(`the disk has ${free} bytes left, and ${needed} are kept free`)
   }
 
   #readOrBegin(name: string, begin: () => string): string {
@@ -197,6 +213,8 @@ class LmdbLog implements Log {
     return topic
   }
 }
+
+const lengthOf = (lines: readonly string[]): number => lines.reduce((sum, { length }) => sum + length, 0)
 
 /** What LMDB refused, by the cause that it hands out in a promise of its own. */
 async function refusalOf(error: Error & { commitError?: Promise<never> }): Promise<Error> {
