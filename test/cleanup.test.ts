@@ -2,51 +2,9 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import type { Probe } from './fixtures/probe.ts'
-import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { atRest, isEmpty, population, within1s } from './fixtures/remains.ts'
+import { startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
-
-/** What the server counts of the living. */
-async function population(server: ServerProcess) {
-  const figures = [
-    'connections{state="open"}',
-    'connections{state="connecting"}',
-    'sessions',
-    'subscriptions',
-    'deadlines',
-  ]
-  const values = await Promise.all(figures.map((name) => server.metric(`chartroom_${name}`)))
-  return Object.fromEntries(figures.map((name, i) => [name, values[i]]))
-}
-
-const isEmpty = async (server: ServerProcess): Promise<boolean> => {
-  const { deadlines: _, ...living } = await population(server)
-  return Object.values(living).every((count) => count === 0)
-}
-
-/** Waits, for a second at most, until the server counts what it should (rule X2). */
-async function within1s(holds: () => Promise<boolean>): Promise<boolean> {
-  const deadline = Date.now() + 1000
-  while (!(await holds())) if (Date.now() > deadline) return false
-  return true
-}
-
-/** One that listens, and both ends of the request that the server holds open to itself. */
-const OWN_SOCKETS = 3
-
-/** The probe of a server that has no socket of a client any more: the kernel lets go of one that was ended within seconds. */
-async function atRest(server: ServerProcess): Promise<Probe> {
-  for (;;) {
-    const probe = await server.probe()
-    if (probe.sockets === OWN_SOCKETS) return probe
-  }
-}
-
-/** Whether the heap comes back to `limit`: a collection finds a megabyte more or less, a leak it never finds. */
-async function heapReturns(server: ServerProcess, limit: number): Promise<boolean> {
-  for (let i = 0; i < 10; i++) if ((await server.probe()).heap <= limit) return true
-  return false
-}
 
 const rawSocket = (tab: Tab): Socket => (tab.socket as unknown as { _socket: Socket })._socket
 
@@ -124,17 +82,6 @@ t.test('clean-up', async (t) => {
     for (const tab of tabs) anyOf(ends)(tab)
     await Promise.all(closes)
   }
-
-  t.test('CLEAN-8 100 cycles of 20 clients with traffic: the heap is back at its baseline', async (t) => {
-    t.setTimeout(120_000)
-    for (let i = 0; i < 60; i++) await cycle(20)
-    t.ok(await within1s(() => isEmpty(server)))
-    const before = await atRest(server)
-    for (let i = 0; i < 100; i++) await cycle(20)
-    t.ok(await within1s(() => isEmpty(server)))
-    await atRest(server)
-    t.ok(await heapReturns(server, before.heap + 1024 * 1024), 'to within 1 MB after 2,000 connections')
-  })
 
   t.test(
     'CLEAN-10 1,000 that connect, send and close: files, timers and actors are exactly what they were',
