@@ -4,7 +4,7 @@
  * Always true: whatever way a connection ends, `leave` runs once and nothing of it stays in session, rooms or
  * registry; a frame of an open connection never passes through the chart.
  */
-import { type Actor, createActor } from 'xstate'
+import type { Actor } from 'xstate'
 import connectionChart, {
   type Cause,
   type ConnectionState,
@@ -24,6 +24,7 @@ import { Peer, type Surroundings } from './peer.ts'
 import { Pending } from './pending.ts'
 import { type ClientFrame, type ClientFrameOf, encode } from './protocol.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
+import type { ActorSystem } from './system.ts'
 import type { Receiver, Socket } from './transport.ts'
 import type { Wheel } from './wheel.ts'
 
@@ -32,6 +33,7 @@ export interface ConnectionSurroundings extends Surroundings {
   readonly verify: Verify
   readonly sessions: Sessions
   readonly logger: Logger
+  readonly system: ActorSystem
   readonly wheel: Wheel
   onTokenRefused(address: string): void
   /** The connection is gone from everywhere. */
@@ -51,12 +53,9 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
     super(id, link, around)
     this.#around = around
     const { authTimeout, clockTolerance } = around.config
-    this.#actor = createActor(connectionChart, {
-      clock: around.wheel,
-      input: { hands: this, token, authTimeout, clockTolerance, now: Date.now },
-    })
+    const input = { hands: this, token, authTimeout, clockTolerance, now: Date.now }
+    this.#actor = around.system.create(connectionChart, input, (error) => this.#crashed(error))
     link.onTooSlow = (message) => this.close('too_slow', message)
-    this.#actor.subscribe({ error: (error) => this.#crashed(error) })
   }
 
   start(): void {
@@ -252,7 +251,7 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   /** The actor itself failed: its socket closes 1011, and its neighbours never know. */
   #crashed(error: unknown): void {
     this.#around.logger.error({ err: error, connection: this.id, user: this.user }, 'a connection crashed')
-    this.#actor.stop()
+    this.#around.system.end(this.#actor)
     const isEnded = this.link.end(closeCodes.internal_error, 'internal_error')
     if (!isEnded) this.link.refuse({ status: 500, body: 'the connection failed\n' })
     this.#move('closed', { event: 'xstate.error', detail: `${closeCodes.internal_error}` })

@@ -23,22 +23,21 @@ export type Limits = Pick<
 
 export class Intake {
   readonly #limits: Limits
-  readonly #allowance: Allowance
-  readonly #faults: SlidingCount
-  readonly #excess: SlidingCount
+  readonly #allowance: Allowance | undefined
+  #faults: SlidingCount | undefined
+  #excess: SlidingCount | undefined
   #early = 0
 
   constructor(limits: Limits) {
     this.#limits = limits
-    this.#allowance = new Allowance(limits.maxFramesPerSecond, limits.maxBytesPerSecond)
-    this.#faults = new SlidingCount(limits.maxErrors, limits.errorWindow)
-    this.#excess = new SlidingCount(limits.maxErrors, limits.errorWindow)
+    this.#allowance = Allowance.of(limits.maxFramesPerSecond, limits.maxBytesPerSecond)
   }
 
   /** The frame that came, or the failure that answers it. */
   read(bytes: ArrayBuffer, isBinary: boolean, isOpen: boolean): ClientFrame | Failure {
     const { maxFrame, maxAuthFrame, maxFramesBeforeAuth } = this.#limits
-    if (!this.#allowance.take(bytes.byteLength)) return this.#tooMuch(bytes, 'too much at once; go on more slowly')
+    if (this.#allowance?.take(bytes.byteLength) === false)
+      return this.#tooMuch(bytes, 'too much at once; go on more slowly')
     if (isOpen) return read(bytes, isBinary, maxFrame)
     this.#early++
     if (this.#isTooEarly) return this.#tooMuch(bytes, `at most ${maxFramesBeforeAuth} frames may come before "welcome"`)
@@ -48,7 +47,12 @@ export class Intake {
   /** Counts a failure. @returns why the connection is to be closed, once there were too many. */
   count({ code }: Failure): Extract<CloseReason, 'bad_request' | 'rate_limited'> | undefined {
     const now = Date.now()
-    if (code !== 'rate_limited') return this.#faults.add(now) ? 'bad_request' : undefined
+    const { maxErrors, errorWindow } = this.#limits
+    if (code !== 'rate_limited') {
+      this.#faults ??= new SlidingCount(maxErrors, errorWindow)
+      return this.#faults.add(now) ? 'bad_request' : undefined
+    }
+    this.#excess ??= new SlidingCount(maxErrors, errorWindow)
     return this.#excess.add(now) || this.#isTooEarly ? 'rate_limited' : undefined
   }
 

@@ -50,20 +50,23 @@ export class TokenBucket {
 
 /** What one connection may send. */
 export class Allowance {
-  readonly #isUnlimited: boolean
   readonly #frames: TokenBucket
   readonly #bytes: TokenBucket
 
+  /** @returns `undefined` where there is no limit. */
+  static of(framesPerSecond: number, bytesPerSecond: number): Allowance | undefined {
+    const isUnlimited = framesPerSecond === 0 && bytesPerSecond === 0
+    return isUnlimited ? undefined : new Allowance(framesPerSecond, bytesPerSecond)
+  }
+
   constructor(framesPerSecond: number, bytesPerSecond: number) {
     const now = Date.now()
-    this.#isUnlimited = framesPerSecond === 0 && bytesPerSecond === 0
     this.#frames = new TokenBucket(framesPerSecond, now)
     this.#bytes = new TokenBucket(bytesPerSecond, now)
   }
 
   /** @returns whether a frame of `bytes` is within both limits. */
   take(bytes: number): boolean {
-    if (this.#isUnlimited) return true
     const now = Date.now()
     return this.#frames.take(1, now) && this.#bytes.take(bytes, now)
   }

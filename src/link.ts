@@ -13,7 +13,9 @@ const MAX_UNREAD = 1024 * 1024
 export class Link {
   readonly counters = { received: 0, sent: 0, pings: 0, pongs: 0 }
   congested = false
-  readonly #upgrade: Upgrade
+  readonly remoteAddress: string
+  /** The request, until it is answered. */
+  #upgrade: Upgrade | undefined
   readonly #subprotocol: string | undefined
   #socket: Socket | undefined
   #unread = 0
@@ -26,14 +28,11 @@ export class Link {
 
   /** @param maxLag milliseconds that a peer may leave unread what waits for it. */
   constructor(upgrade: Upgrade, subprotocol: string | undefined, wheel: Wheel, maxLag: number) {
+    this.remoteAddress = upgrade.remoteAddress
     this.#upgrade = upgrade
     this.#subprotocol = subprotocol
     this.#wheel = wheel
     this.#maxLag = maxLag
-  }
-
-  get remoteAddress(): string {
-    return this.#upgrade.remoteAddress
   }
 
   get isOpen(): boolean {
@@ -42,16 +41,18 @@ export class Link {
 
   /** Answers 101, unless that was done; the socket comes by `receiver.opened`. `false`: the peer is gone. */
   open(receiver: Receiver): boolean {
-    return this.isOpen || this.#upgrade.open(this.#subprotocol, receiver)
+    return this.isOpen || this.#upgrade?.open(this.#subprotocol, receiver) === true
   }
 
   /** Answers the upgrade request with anything but 101. */
   refuse(answer: HttpAnswer): void {
-    this.#upgrade.refuse(answer)
+    this.#upgrade?.refuse(answer)
+    this.#upgrade = undefined
   }
 
   opened(socket: Socket): void {
     this.#socket = socket
+    this.#upgrade = undefined
   }
 
   send(frame: string | Uint8Array): Delivery {

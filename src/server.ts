@@ -24,6 +24,7 @@ import { type Revocation, Revocations } from './revocations.ts'
 import { Rooms } from './rooms.ts'
 import { createRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
+import { ActorSystem } from './system.ts'
 import type { HttpRequest } from './transport.ts'
 import { listen } from './transport-uws.ts'
 import { Wheel } from './wheel.ts'
@@ -68,8 +69,9 @@ export async function start(given: Config): Promise<Server> {
   }
   const journal = new Journal()
   const wheel = new Wheel(TICK)
+  const system = new ActorSystem(wheel)
   const commits = new Commits(log, logger)
-  const sessions = new Sessions(config, wheel, logger)
+  const sessions = new Sessions(config, system, logger)
   const rooms = new Rooms({ machines, log, commits, logger, wheel })
   const recipientsOf = (user: string) => sessions.openOf(user)
   const inboxes = new Inboxes({ log, commits, logger, wheel, policy: config, recipientsOf })
@@ -82,7 +84,7 @@ export async function start(given: Config): Promise<Server> {
     error: (code) => metrics.error(code),
     heartbeat: (what) => metrics.heartbeat(what),
   }
-  const connections = new Connections({ config, verify, sessions, rooms, inboxes, wheel, logger, observer })
+  const connections = new Connections({ config, verify, sessions, rooms, inboxes, system, wheel, logger, observer })
   metrics.watch({
     sessions: () => sessions.size,
     rooms: () => rooms.size,

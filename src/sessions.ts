@@ -4,12 +4,12 @@
  * Always true: a user has at most one session; a session is in the Map from its first connection until its chart
  * ends; a connection that was admitted leaves exactly once.
  */
-import { type Actor, createActor } from 'xstate'
+import type { Actor } from 'xstate'
 import sessionChart from '../machines/session.ts'
 import { SlidingCount } from './limits.ts'
 import type { Logger } from './logger.ts'
 import type { Recipient } from './round.ts'
-import type { Wheel } from './wheel.ts'
+import type { ActorSystem } from './system.ts'
 
 /** What a session needs of a connection that wants a place. */
 export interface Member extends Recipient {
@@ -29,7 +29,7 @@ export interface SessionOptions {
 /** What a session is handed. */
 interface Surroundings {
   readonly options: SessionOptions
-  readonly wheel: Wheel
+  readonly system: ActorSystem
   readonly logger: Logger
   ended(): void
 }
@@ -42,8 +42,7 @@ export class Session {
   readonly user: string
   readonly #around: Surroundings
   readonly #members = new Map<string, Member>()
-  readonly #joining = new Set<string>()
-  readonly #crashes = new SlidingCount(RESTARTS + 1, RESTART_WINDOW)
+  #crashes: SlidingCount | undefined
   #actor!: Actor<typeof sessionChart>
 
   constructor(user: string, around: Surroundings) {
@@ -53,36 +52,30 @@ export class Session {
   }
 
   #start(): void {
-    const { options, wheel, ended } = this.#around
-    const actor = createActor(sessionChart, {
-      clock: wheel,
-      input: {
-        user: this.user,
-        connections: [...this.#members.keys()],
-        maxConnections: options.maxConnectionsPerUser,
-        linger: options.sessionLinger,
-        hands: {
-          admit: (id) => this.#admit(id),
-          turnAway: (id) => {
-            this.#turnAway(id, 'too_many_connections', `a user may have ${options.maxConnectionsPerUser} connections`)
-          },
-          end: ended,
+    const { options, system, ended } = this.#around
+    const input = {
+      user: this.user,
+      connections: [...this.#members.keys()],
+      maxConnections: options.maxConnectionsPerUser,
+      linger: options.sessionLinger,
+      hands: {
+        admit: (id: string) => this.#admit(id),
+        turnAway: (id: string) => {
+          this.#turnAway(id, 'too_many_connections', `a user may have ${options.maxConnectionsPerUser} connections`)
         },
+        end: ended,
       },
-    })
-    this.#actor = actor
-    actor.subscribe({ error: (error) => this.#crashed(error) })
-    actor.start()
+    }
+    this.#actor = system.create(sessionChart, input, (error) => this.#crashed(error))
+    this.#actor.start()
   }
 
   #admit(id: string): void {
     this.#members.get(id)?.admitted(this)
-    this.#joining.delete(id)
   }
 
   #turnAway(id: string, reason: 'too_many_connections' | 'internal', message: string): void {
     const member = this.#members.get(id)
-    this.#joining.delete(id)
     this.#members.delete(id)
     member?.turnedAway(reason, message)
   }
@@ -90,9 +83,12 @@ export class Session {
   /** Begins again with the connections that are there; who was on its way in is turned away, lest it bring this about again. */
   #crashed(error: unknown): void {
     const { logger, ended } = this.#around
+    this.#crashes ??= new SlidingCount(RESTARTS + 1, RESTART_WINDOW)
     const isOver = this.#crashes.add(Date.now())
     logger.error({ err: error, user: this.user, isOver }, 'a session actor crashed')
-    for (const id of [...this.#joining]) this.#turnAway(id, 'internal', 'the session failed')
+    for (const { id, state } of [...this.#members.values()]) {
+      if (state !== 'open') this.#turnAway(id, 'internal', 'the session failed')
+    }
     if (!isOver) return this.#start()
     ended()
     for (const member of this.#members.values()) member.close('internal', 'the session failed again and again')
@@ -109,7 +105,6 @@ export class Session {
 
   join(member: Member): void {
     this.#members.set(member.id, member)
-    this.#joining.add(member.id)
     this.#actor.send({ type: 'connection.joining', connection: member.id })
   }
 
@@ -118,7 +113,7 @@ export class Session {
   }
 
   stop(): void {
-    this.#actor.stop()
+    this.#around.system.end(this.#actor)
   }
 }
 
@@ -126,8 +121,8 @@ export class Sessions {
   readonly #around: Omit<Surroundings, 'ended'>
   readonly #byUser = new Map<string, Session>()
 
-  constructor(options: SessionOptions, wheel: Wheel, logger: Logger) {
-    this.#around = { options, wheel, logger }
+  constructor(options: SessionOptions, system: ActorSystem, logger: Logger) {
+    this.#around = { options, system, logger }
   }
 
   get size(): number {

@@ -25,7 +25,7 @@ const FLOORS = [
     'cork-holder',
   ],
   ['config'],
-  ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations'],
+  ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations', 'system'],
   ['log', 'handshake', 'heartbeat', 'glance', 'pending', 'machine-file', 'letters', 'view', 'folded'],
   ['seal', 'api', 'intake', 'commits', 'event-cursor', 'round', 'fold-run', 'transport-uws', 'http', 'log-memory'],
   ['lmdb-store', 'subscription', 'fold', 'inbox-draft', 'turns', 'sessions', 'revocations'],

@@ -89,7 +89,9 @@ t.test('clean-up', async (t) => {
       t.setTimeout(60_000)
       const counted = async () => {
         const { fds, sockets, resources } = await atRest(server)
-        return { fds, sockets, resources, ...(await population(server)) }
+        const { deadlines, ...living } = await population(server)
+        const ofConnections = deadlines - (await server.metric('chartroom_rooms'))
+        return { fds, sockets, resources, ...living, ofConnections }
       }
       await cycle(20)
       t.ok(await within1s(() => isEmpty(server)))

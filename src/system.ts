@@ -1,0 +1,103 @@
+/**
+ * One XState system for all live actors of the server: connections and sessions are children of one root that only
+ * listens. A system of its own for each would weigh more than the actor.
+ *
+ * Always true: an actor that fails takes nobody with it; whoever made it hears of that, once.
+ * Delays wait on the wheel, listed by actor: XState's own list is one for the whole system, walked at each actor's end.
+ */
+import {
+  type Actor,
+  type AnyActor,
+  type AnyActorLogic,
+  type AnyActorRef,
+  createActor,
+  fromTransition,
+  type InputFrom,
+} from 'xstate'
+import type { Deadline, Wheel } from './wheel.ts'
+
+export class ActorSystem {
+  readonly #root: AnyActor
+  /** Who hears of an actor's failure, by the actor's id. */
+  readonly #onError = new Map<string, (error: unknown) => void>()
+
+  constructor(wheel: Wheel) {
+    const logic = fromTransition((state: null, event: FromChild) => this.#heard(state, event), null)
+    this.#root = createActor(logic)
+    Object.assign(this.#root.system, { scheduler: new Scheduler(wheel) })
+    this.#root.start()
+  }
+
+  /** An actor that is not started yet. */
+  create<L extends AnyActorLogic>(logic: L, input: InputFrom<L>, onError: (error: unknown) => void): Actor<L> {
+    const create = createActor as unknown as (logic: L, options: object) => Actor<L>
+    const actor = create(logic, { parent: this.#root, input })
+    this.#onError.set(actor.id, onError)
+    return actor
+  }
+
+  /** Ends an actor, as its parent would. */
+  end(actor: AnyActor): void {
+    this.#onError.delete(actor.id)
+    actor.send({ type: 'xstate.stop' })
+  }
+
+  #heard(state: null, { type, actorId = '', error }: FromChild): null {
+    const onError = this.#onError.get(actorId)
+    this.#onError.delete(actorId)
+    if (type.startsWith('xstate.error.')) onError?.(error)
+    return state
+  }
+}
+
+/** What XState tells a parent: that a child is done, or has failed. */
+interface FromChild {
+  readonly type: string
+  readonly actorId?: string
+  readonly error?: unknown
+}
+
+/** XState's scheduler, on the wheel. An actor has a delay or two at a time. */
+class Scheduler {
+  readonly #wheel: Wheel
+  readonly #waiting = new Map<AnyActorRef, readonly Waiting[]>()
+
+  constructor(wheel: Wheel) {
+    this.#wheel = wheel
+  }
+
+  schedule(source: AnyActorRef, target: AnyActorRef, event: { type: string }, delay: number, id = event.type): void {
+    this.cancel(source, id)
+    const fire = (): void => {
+      this.#forget(source, id)
+      target.send(event)
+    }
+    const deadline = this.#wheel.setTimeout(fire, delay)
+    this.#waiting.set(source, [...this.#of(source), { id, deadline }])
+  }
+
+  cancel(source: AnyActorRef, id: string): void {
+    for (const waiting of this.#of(source)) if (waiting.id === id) this.#wheel.clearTimeout(waiting.deadline)
+    this.#forget(source, id)
+  }
+
+  cancelAll(source: AnyActorRef): void {
+    for (const { deadline } of this.#of(source)) this.#wheel.clearTimeout(deadline)
+    this.#waiting.delete(source)
+  }
+
+  #of(source: AnyActorRef): readonly Waiting[] {
+    return this.#waiting.get(source) ?? []
+  }
+
+  #forget(source: AnyActorRef, id: string): void {
+    const left = this.#of(source).filter((waiting) => waiting.id !== id)
+    if (left.length > 0) this.#waiting.set(source, left)
+    else this.#waiting.delete(source)
+  }
+}
+
+interface Waiting {
+  readonly id: string
+  readonly deadline: Deadline
+}
