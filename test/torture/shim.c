@@ -2,9 +2,9 @@
  * A disk that is watched, and that can be made bad: loaded before libc (LD_PRELOAD), it stands between a process and
  * the files in one folder.
  *
- * CHARTROOM_SHIM_FOLDER   the files in this folder are watched; it stands there as open() is given it
- * CHARTROOM_SHIM_TRACE    where each write, with its bytes, and each sync is noted, in the order of the calls
- * CHARTROOM_SHIM_CONTROL  a file of six int32, shared with whoever makes the disk bad (struct control)
+ * SHIM_FOLDER   the files in this folder are watched; it stands there as open() is given it
+ * SHIM_TRACE    where each write, with its bytes, and each sync is noted, in the order of the calls
+ * SHIM_CONTROL  a file of six int32, shared with whoever makes the disk bad (struct control)
  *
  * What it must catch is what LMDB calls: pwrite, lseek + writev, fdatasync, and a descriptor opened O_DSYNC whose
  * writes are synced when they return. A write is noted before it begins and again when it has returned, and so is a
@@ -88,10 +88,10 @@ REAL(mmap, void *, void *, size_t, int, int, int, off_t)
 REAL(rename, int, const char *, const char *)
 
 __attribute__((constructor)) static void begin(void) {
-  const char *path = getenv("CHARTROOM_SHIM_TRACE");
-  folder = getenv("CHARTROOM_SHIM_FOLDER");
+  const char *path = getenv("SHIM_TRACE");
+  folder = getenv("SHIM_FOLDER");
   if (path) trace = get_open()(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  path = getenv("CHARTROOM_SHIM_CONTROL");
+  path = getenv("SHIM_CONTROL");
   int fd = path ? get_open()(path, O_RDWR | O_CLOEXEC) : -1;
   if (fd < 0) return;
   void *shared = get_mmap()(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -43,9 +43,9 @@ export class Shim {
   env(data: string, { isTraced = true } = {}): Record<string, string> {
     return {
       LD_PRELOAD: join(this.folder, 'shim.so'),
-      CHARTROOM_SHIM_FOLDER: data,
-      CHARTROOM_SHIM_CONTROL: join(this.folder, 'control'),
-      ...(isTraced && { CHARTROOM_SHIM_TRACE: this.trace }),
+      SHIM_FOLDER: data,
+      SHIM_CONTROL: join(this.folder, 'control'),
+      ...(isTraced && { SHIM_TRACE: this.trace }),
     }
   }
 
