@@ -4,7 +4,7 @@
  * Always true: nothing here knows how a connection begins or ends; what goes wrong in it is counted, once.
  */
 import type { ConnectionState } from '../machines/connection.ts'
-import type { Credential } from './auth.ts'
+import type { Credential, Principal } from './auth.ts'
 import type { Config } from './config.ts'
 import type { Party } from './conversation.ts'
 import type { CloseReason, ErrorCode, Failure } from './errors.ts'
@@ -112,9 +112,11 @@ export abstract class Peer implements Party {
     this.close('too_slow', 'the log does not go back as far as this connection has read')
   }
 
-  entersRoom(room: Room): boolean {
+  entersRoom(room: Room, who: Principal): boolean {
     if (this.state !== 'open') return false
     this.joined.set(room.name, room)
+    const { principal } = this.credential
+    if (principal !== who) room.recheck(this, principal)
     return true
   }
 

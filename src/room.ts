@@ -131,9 +131,9 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#turns.receive({
       decide: (draft) => {
         const refused = draft.checkJoin(who)
-        if (refused) draft.leave(subscriber.id, who.user)
+        const isPutOut = refused && !draft.leave(subscriber.id, who.user)
         return () => {
-          if (refused) this.#dismiss(subscriber, refused)
+          if (isPutOut) this.#dismiss(subscriber, refused)
         }
       },
       refuse: () => {},
@@ -246,7 +246,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#subscriptions.set(subscriber.id, subscription)
     const eventsAfter = frame && since ? since.seq : view.seq
     await subscription.begin({ view, frame: frame ?? view.snapshot, eventsAfter })
-    if (!subscriber.entersRoom(this)) this.lost(subscriber, who)
+    if (!subscriber.entersRoom(this, who)) this.lost(subscriber, who)
   }
 
   #dismiss(subscriber: Subscriber, why?: Failure): void {

@@ -17,8 +17,8 @@ export interface Subscriber {
   /** Whether frames handed over now would only wait in memory. */
   readonly congested: boolean
   deliver(frame: Uint8Array): Delivery
-  /** It is in `room` from now on. `false`: it is gone meanwhile. */
-  entersRoom(room: JoinedRoom): boolean
+  /** It is in `room` from now on, let in as `who`; it asks for a recheck where that is another by now. `false`: it is gone meanwhile. */
+  entersRoom(room: JoinedRoom, who: Principal): boolean
   /** It is out of `room`; `why` where it did not ask for that. */
   leavesRoom(room: JoinedRoom, why?: Failure): void
   /** It fell behind further than the log goes back. */

@@ -118,6 +118,24 @@ t.test('machines', async (t) => {
     t.equal(await join('members/at:other'), 'ok', 'of the token that is in force')
     t.equal(await join('members/at:acme'), 'forbidden')
   })
+
+  t.test('A2 a token that is replaced while a join is under way: the new one decides who stays', async (t) => {
+    const [member, plain] = [await tokenFor('ann', { claims: { scope: 'member' } }), await tokenFor('ann')]
+    const room = 'members/under-way'
+    for (const order of [
+      ['join', 'auth'],
+      ['auth', 'join'],
+    ]) {
+      const ann = await Tab.open(server, 'ann', { token: member })
+      const frames = { join: { type: 'join', room, id: 'join' }, auth: { type: 'auth', token: plain, id: 'auth' } }
+      ann.burst(order.map((type) => frames[type as keyof typeof frames]))
+      t.match(await ann.next(({ id }) => id === 'auth'), { type: 'ok' })
+      t.match(await ann.next(({ id }) => id === 'join'), { type: 'ok' })
+      t.match(await ann.next('error'), { code: 'forbidden', room }, `${order}`)
+      t.same((await ann.ask({ type: 'status' })).rooms, [])
+      await ann.leave()
+    }
+  })
 })
 
 t.test('a mistake in a machine file is told at start, with the file and what to do', async (t) => {
