@@ -10,7 +10,7 @@ import { type Config, isLoopback } from './config.ts'
 import { Connections } from './connections.ts'
 import { Custody } from './custody.ts'
 import { developmentSecret } from './development.ts'
-import { isFailure } from './errors.ts'
+import { failure, httpStatus, isFailure } from './errors.ts'
 import { createSite } from './http.ts'
 import { Inboxes } from './inboxes.ts'
 import { Journal } from './journal.ts'
@@ -25,7 +25,7 @@ import { Rooms } from './rooms.ts'
 import { createRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
 import { ActorSystem } from './system.ts'
-import type { HttpRequest } from './transport.ts'
+import { type HttpAnswer, type HttpRequest, jsonAnswer } from './transport.ts'
 import { listen } from './transport-uws.ts'
 import { Wheel } from './wheel.ts'
 
@@ -108,7 +108,14 @@ export async function start(given: Config): Promise<Server> {
     metrics: () => metrics.read(),
     issueToken: isPrivate ? issueToken : undefined,
   })
-  const request = (asked: HttpRequest) => (asked.path.startsWith('/v1/') ? api(asked) : site(asked))
+  const request = async (asked: HttpRequest): Promise<HttpAnswer> => {
+    try {
+      return await (asked.path.startsWith('/v1/') ? api(asked) : site(asked))
+    } catch (error) {
+      logger.error({ err: error, path: asked.path }, 'a request could not be answered')
+      return jsonAnswer(httpStatus('internal'), failure('internal', 'the request could not be answered'))
+    }
+  }
   const transport = await listen(
     { ...config, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
     { upgrade: (upgrade) => connections.accept(upgrade), request },

@@ -1,9 +1,11 @@
 /** One dies alone: faults put into the hands of charts, in a server of this very process, over real sockets. */
 import t from 'tap'
 import { Connection } from '../src/connection.ts'
+import { Revocations } from '../src/revocations.ts'
 import { Session } from '../src/sessions.ts'
 import { sabotage, serverHere } from './fixtures/here.ts'
 import { tokenFor } from './fixtures/server.ts'
+import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
 
 const unhandled: unknown[] = []
@@ -71,6 +73,20 @@ t.test('CONC-3 three tabs, one crashes: the two others exchange messages undistu
     )
   }
   await first.until(async () => (await first.ask({ type: 'status' })).session.connections === 2)
+})
+
+t.test('E2 a request of the server API that fails inside is internal, and hurts nobody', async (t) => {
+  const server = await serverHere(t)
+  const [ann, service] = await Promise.all([Tab.open(server, 'ann'), Service.of(server)])
+  await t.test('at its fault', async (t) => {
+    sabotage(t, Revocations.prototype, 'revoke', () => true)
+    const response = await service.fetch('DELETE', '/v1/tokens/one')
+    t.equal(response.status, 503)
+    t.match(await response.json(), { type: 'error', code: 'internal', retry: true })
+  })
+  t.match(await service.delete('/v1/tokens/one'), { type: 'ok' })
+  t.match(await ann.ask({ type: 'status' }), { state: 'open' })
+  t.same(unhandled, [])
 })
 
 t.test('X2 500 faults in connections and sessions: no neighbour notices, nothing is unhandled', async (t) => {
