@@ -157,8 +157,8 @@ function namesTwice(json: string): boolean {
 
 function toCredential(payload: JWTPayload, clockTolerance: number): Credential | Failure {
   const { sub, exp, iat, jti, scope } = payload
-  if (typeof sub !== 'string' || sub.length < 1 || sub.length > 128) {
-    return failure('unauthorized', '"sub" is a string of 1 to 128 characters')
+  if (typeof sub !== 'string' || sub.length < 1 || sub.length > 128 || /\p{Surrogate}/u.test(sub)) {
+    return failure('unauthorized', '"sub" is a string of 1 to 128 characters, none of them half of a surrogate pair')
   }
   if (typeof exp !== 'number' || !(exp <= MAX_INSTANT)) return failure('unauthorized', '"exp" is no instant')
   if (jti !== undefined && typeof jti !== 'string') return failure('unauthorized', '"jti" is no string')

@@ -20,7 +20,14 @@ const room = z.string().max(256)
 const seq = z.int().min(0)
 const seqs = z.union([z.int().min(1), z.array(z.int().min(1)).min(1).max(1000)])
 const key = z.string().min(1).max(128)
-const user = z.string().min(1).max(128)
+/** Characters of a user's name. */
+export const MAX_USER = 128
+/** No half of a surrogate pair: the log's names are UTF-8, in which all of those are one and the same character. */
+const user = z
+  .string()
+  .min(1)
+  .max(MAX_USER)
+  .regex(/^\P{Surrogate}*$/u, 'Invalid string: half of a surrogate pair')
 const present = z.unknown().refine((given) => given !== undefined, 'Invalid input: expected a value')
 
 const clientFrames = {

@@ -5,10 +5,10 @@
 import { type Call, type Route, withBody } from './api.ts'
 import type { Principal } from './auth.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
-import type { InboxReading } from './inbox.ts'
+import type { Inbox, InboxReading } from './inbox.ts'
 import type { Inboxes } from './inboxes.ts'
 import type { Story } from './journal.ts'
-import { bodies } from './protocol.ts'
+import { bodies, MAX_USER } from './protocol.ts'
 import type { Revocation } from './revocations.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
@@ -59,7 +59,7 @@ export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): read
       ({ parameters: [user = ''], body, caller }) => {
         const { as, ...message } = body
         const from = inTheNameOf(caller, as).user
-        return new Promise((answer) => inboxes.of(user).post({ ...message, from }, answer))
+        return inInbox(inboxes, user, (inbox, answer) => inbox.post({ ...message, from }, answer))
       },
     ),
     {
@@ -75,13 +75,13 @@ export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): read
         read(inboxes, user, ({ dead }) => ({ type: 'dead-letters', user, letters: dead })),
     },
     withBody('POST', /^\/v1\/users\/([^/]+)\/dead-letters$/, bodies.replay, ({ parameters: [user = ''], body }) => {
-      return new Promise((answer) => inboxes.of(user).replay(body.seq, answer))
+      return inInbox(inboxes, user, (inbox, answer) => inbox.replay(body.seq, answer))
     }),
     {
       method: 'DELETE',
       path: /^\/v1\/users\/([^/]+)\/dead-letters\/(\d{1,15})$/,
       answer: ({ parameters: [user = '', seq] }) =>
-        new Promise<object>((answer) => inboxes.of(user).delete(Number(seq), answer)),
+        inInbox(inboxes, user, (inbox, answer) => inbox.delete(Number(seq), answer)),
     },
     {
       method: 'DELETE',
@@ -111,9 +111,17 @@ function inRoom(room: Room | Failure, ask: (room: Room, answer: Answer) => void)
   return isFailure(room) ? Promise.resolve(room) : new Promise((answer) => ask(room, answer))
 }
 
+/** A name that is longer than a token's can be is nobody's. */
+function inInbox(inboxes: Inboxes, user: string, ask: (inbox: Inbox, answer: Answer) => void): Promise<object> {
+  if (user.length > MAX_USER) {
+    return Promise.resolve(failure('bad_frame', `a user is named by 1 to ${MAX_USER} characters`, { path: '/user' }))
+  }
+  return new Promise((answer) => ask(inboxes.of(user), answer))
+}
+
 function read(inboxes: Inboxes, user: string, show: (reading: InboxReading) => object): Promise<object> {
-  return new Promise((answer) => {
-    inboxes.of(user).read((reading) => answer(isFailure(reading) ? reading : show(reading)))
+  return inInbox(inboxes, user, (inbox, answer) => {
+    inbox.read((reading) => answer(isFailure(reading) ? reading : show(reading)))
   })
 }
 

@@ -1,9 +1,10 @@
 /** The inbox: stored before it is acknowledged, delivered until it is settled, never lost. */
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
-import { type ServerOptions, startServer } from './fixtures/server.ts'
+import { type ServerOptions, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
+import { knock } from './fixtures/tokens.ts'
 
 const post = (tab: Tab, to: string, data: unknown, fields: Frame = {}): Promise<Frame> =>
   tab.ask({ type: 'message', to, data, ...fields })
@@ -177,6 +178,22 @@ t.test('inbox', async (t) => {
       t.match(await post(sender, user, 'x'), { type: 'ok', seq: 1 })
       t.match(await service.get(`/v1/users/${encodeURIComponent(user)}/inbox`), { user, total: 1 })
     }
+  })
+
+  t.test('Q1 a name that the log would take for another, or could not write, is refused', async (t) => {
+    t.match(await post(sender, '\ufffd', 'mine'), { type: 'ok', seq: 1 })
+    const halves = ['\ud800', 'a\udfff']
+    for (const to of halves) t.match(await post(sender, to, 'x'), { code: 'bad_frame', path: '/to' })
+    t.equal(await knock(server, await tokenFor('\ud800')), 'unauthorized')
+    const path = `/v1/users/${'u'.repeat(2000)}/`
+    const event = { type: 'increment' }
+    const [refused, ok] = await Promise.all([
+      service.post(`${path}messages`, { data: 1 }),
+      sender.ask({ type: 'send', room: 'counter/beside', event }),
+    ])
+    t.match(refused, { code: 'bad_frame', path: '/user' })
+    t.match(ok, { type: 'ok' }, 'and nobody who writes beside it hears of it')
+    for (const what of ['inbox', 'dead-letters']) t.match(await service.get(path + what), { code: 'bad_frame' })
   })
 })
 
