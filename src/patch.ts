@@ -24,13 +24,14 @@ export function diff(before: unknown, after: unknown): Operation[] {
 
 /**
  * Makes sure that `value` is JSON through and through, and freezes it, so that nobody changes it behind its patches.
- * @throws {PatchError} for a function, a symbol, a BigInt, an object that is no plain one (a Date, a Map), and for what is
- * nested deeper than 128 levels.
+ * @throws {PatchError} for a function, a symbol, a BigInt, NaN or an infinity, an object that is no plain one (a Date, a
+ * Map), and for what is nested deeper than 128 levels.
  */
 export function sealJson<T>(value: T, depth = 0): T {
   if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
     throw new PatchError(`a ${typeof value} is no JSON`)
   }
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new PatchError(`${value} is no JSON`)
   if (!isContainer(value)) return value
   if (depth > MAX_DEPTH) throw new PatchError(`nested deeper than ${MAX_DEPTH} levels`)
   sealContainer(value)
