@@ -31,6 +31,10 @@ export interface Party extends Subscriber {
   readonly inboxes: Inboxes
   /** How many it may join. */
   readonly maxRooms: number
+  /** Counts one that it wants to join among them, from the frame on. `false`: it has as many as it may. */
+  takesPlace(room: Room): boolean
+  /** It was not let in. */
+  givesPlaceBack(room: Room): void
   /** Who it is; asked of an open connection only. */
   readonly credential: Credential
   /** A sign of life came as a frame. */
@@ -72,14 +76,14 @@ const answers: Answers = {
 
   join: (party, frame) => {
     withRoom(party, frame, (room) => {
-      if (party.joined.size >= party.maxRooms && !party.joined.has(room.name)) {
-        return answerTo(
-          party,
-          frame,
-          failure('forbidden', `a connection may be in ${party.maxRooms} rooms; leave one first`),
-        )
+      if (!party.takesPlace(room)) {
+        const refusal = failure('forbidden', `a connection may be in ${party.maxRooms} rooms; leave one first`)
+        return room.refuse(refusal, (answer) => answerTo(party, frame, answer))
       }
-      room.join(party, party.credential.principal, frame, (answer) => answerTo(party, frame, answer))
+      room.join(party, party.credential.principal, frame, (answer) => {
+        if (isFailure(answer)) party.givesPlaceBack(room)
+        answerTo(party, frame, answer)
+      })
     })
   },
 

@@ -76,6 +76,11 @@ export class Allowance {
 export class Tally {
   readonly #counts = new Map<string, number>()
 
+  /** How many keys there are. */
+  get size(): number {
+    return this.#counts.size
+  }
+
   of(key: string): number {
     return this.#counts.get(key) ?? 0
   }

@@ -11,6 +11,7 @@ import type { CloseReason, ErrorCode, Failure } from './errors.ts'
 import type { Inboxes } from './inboxes.ts'
 import { Intake } from './intake.ts'
 import type { Transition } from './journal.ts'
+import { Tally } from './limits.ts'
 import type { Link } from './link.ts'
 import { type ClientFrameOf, type CorrelationId, encode, type ServerFrame } from './protocol.ts'
 import type { Room } from './room.ts'
@@ -46,6 +47,8 @@ export abstract class Peer implements Party {
   /** What its token has proved. */
   protected proved: Credential | undefined
   readonly #observer: Observer
+  /** The rooms that it is in, and each join that is under way. */
+  readonly #places = new Tally()
 
   constructor(id: string, link: Link, { config, rooms, inboxes, observer }: Surroundings) {
     this.id = id
@@ -112,8 +115,19 @@ export abstract class Peer implements Party {
     this.close('too_slow', 'the log does not go back as far as this connection has read')
   }
 
+  takesPlace(room: Room): boolean {
+    if (this.#places.of(room.name) === 0 && this.#places.size >= this.maxRooms) return false
+    this.#places.add(room.name)
+    return true
+  }
+
+  givesPlaceBack(room: Room): void {
+    this.#places.remove(room.name)
+  }
+
   entersRoom(room: Room, who: Principal): boolean {
     if (this.state !== 'open') return false
+    if (this.joined.has(room.name)) this.givesPlaceBack(room)
     this.joined.set(room.name, room)
     const { principal } = this.credential
     if (principal !== who) room.recheck(this, principal)
@@ -121,7 +135,7 @@ export abstract class Peer implements Party {
   }
 
   leavesRoom(room: Room, why?: Failure): void {
-    this.joined.delete(room.name)
+    if (this.joined.delete(room.name)) this.givesPlaceBack(room)
     if (why) this.reply({ ...why, room: room.name })
   }
 }

@@ -93,6 +93,11 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     })
   }
 
+  /** Gives a refusal that was decided elsewhere its turn among the answers (rule R2). */
+  refuse(refusal: Failure, answer: Answer): void {
+    this.#turns.receive({ decide: () => () => answer(refusal), refuse: answer })
+  }
+
   leave(subscriber: Subscriber, who: Principal, answer: Answer): void {
     this.#turns.receive({
       decide: (draft) => {

@@ -105,6 +105,26 @@ t.test('one connection', async (t) => {
     t.equal(await join('chat/three'), 'ok')
   })
 
+  t.test('R4 R2 maxRoomsPerConnection: also for joins at once, each refused in its turn', async (t) => {
+    const tab = await Tab.open(server, 'hasty')
+    const join = (room: string) => ({ type: 'join', room, id: `join ${room}` })
+    const full = { type: 'send', room: 'counter/c', event: { type: 'increment' }, id: 'send' }
+    tab.burst([join('counter/a'), join('counter/a'), join('counter/b'), full, join('counter/c'), join('counter/d')])
+    for (const room of ['a', 'a', 'b'])
+      t.match(await tab.next(({ id }) => id === `join counter/${room}`), { type: 'ok' })
+    for (const room of ['c', 'd'])
+      t.match(await tab.next(({ id }) => id === `join counter/${room}`), { code: 'forbidden' })
+    t.same((await tab.ask({ type: 'status' })).rooms, ['counter/a', 'counter/b'])
+    const [first] = tab.frames.filter(({ id }) => id === 'send' || id === 'join counter/c')
+    t.equal(first?.id, 'send')
+    await tab.ask({ type: 'leave', room: 'counter/a' })
+    t.match(
+      await tab.ask(join('counter/c')),
+      { type: 'ok' },
+      'a place that was left is free, and one refused takes none',
+    )
+  })
+
   t.test('E1 maxErrors: so many bad frames, each with its error, then closing and 4000', async (t) => {
     const tab = await Tab.open(server, 'errors')
     tab.burst(['{', '{', { type: 'ping', id: 'between' }, '{', { type: 'ping', id: 'behind' }])
