@@ -195,7 +195,8 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   refresh(proof: Proof): void {
     this.proved = proof as Credential
     for (const room of this.joined.values()) room.recheck(this, this.proved.principal)
-    this.reply({ type: 'ok', expiresAt: proof.expiresAt }, this.#pending.answered()?.id)
+    const id = this.#pending.answered()?.id
+    if (id !== undefined) this.reply({ type: 'ok', expiresAt: proof.expiresAt }, id)
     this.#nextAuth()
   }
 
