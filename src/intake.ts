@@ -38,10 +38,10 @@ export class Intake {
     const { maxFrame, maxAuthFrame, maxFramesBeforeAuth } = this.#limits
     if (this.#allowance?.take(bytes.byteLength) === false)
       return this.#tooMuch(bytes, 'too much at once; go on more slowly')
-    if (isOpen) return read(bytes, isBinary, maxFrame)
+    if (isOpen) return withId(read(bytes, isBinary, maxFrame), bytes)
     this.#early++
     if (this.#isTooEarly) return this.#tooMuch(bytes, `at most ${maxFramesBeforeAuth} frames may come before "welcome"`)
-    return read(bytes, isBinary, Math.min(maxAuthFrame, maxFrame))
+    return withId(read(bytes, isBinary, Math.min(maxAuthFrame, maxFrame)), bytes)
   }
 
   /** Counts a failure. @returns why the connection is to be closed, once there were too many. */
@@ -64,4 +64,11 @@ export class Intake {
     const id = bytes.byteLength > this.#limits.maxFrame ? undefined : idOf(bytes)
     return failure('rate_limited', message, { retryAfter: 1000, ...(id !== undefined && { id }) })
   }
+}
+
+/** What is too large or nested too deeply was not parsed; its `id` is looked for all the same (rule R1). */
+function withId(frame: ClientFrame | Failure, bytes: ArrayBuffer): ClientFrame | Failure {
+  const isUnread = 'code' in frame && (frame.code === 'too_large' || frame.path === '')
+  const id = isUnread ? idOf(bytes) : undefined
+  return id === undefined ? frame : ({ ...frame, id } as Failure)
 }

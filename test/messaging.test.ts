@@ -151,12 +151,12 @@ t.test('messaging', async (t) => {
       const data = 'x'.repeat(length)
       t.equal((await tab.ask({ type: 'ping', data })).data, data)
     }
-    const frame = (length: number) => JSON.stringify({ type: 'ping', data: 'x'.repeat(length) })
+    const frame = (length: number) => JSON.stringify({ type: 'ping', data: 'x'.repeat(length), id: 'it' })
     const overhead = frame(0).length
     tab.socket.send(frame(65_536 - overhead))
     await tab.next('pong')
     tab.socket.send(frame(65_537 - overhead))
-    t.match(await tab.next('error'), { code: 'too_large', retry: false })
+    t.match(await tab.next('error'), { code: 'too_large', retry: false, id: 'it' })
     t.match(await tab.ask({ type: 'ping', data: 1 }), { data: 1 })
     tab.socket.send(frame(4 * 65_536 + 1))
     t.match((await tab.close()).code, 1006, 'over the hard limit the transport cuts the connection')
@@ -263,11 +263,11 @@ t.test('messaging', async (t) => {
 
   t.test('E5 JSON deeper than 32 levels is bad_frame', async (t) => {
     const tab = await Tab.open(server, 'ann')
-    const deep = (levels: number) => `{"type":"ping","data":${'['.repeat(levels)}${']'.repeat(levels)}}`
+    const deep = (levels: number) => `{"data":${'['.repeat(levels)}${']'.repeat(levels)},"type":"ping","id":33}`
     tab.socket.send(deep(31))
     await tab.next('pong')
     tab.socket.send(deep(32))
-    t.match(await tab.next('error'), { code: 'bad_frame' })
+    t.match(await tab.next('error'), { code: 'bad_frame', path: '', id: 33 })
   })
 
   t.test('S5 a room that is not open to somebody tells nothing, and `@me` is each user’s own', async (t) => {
