@@ -9,7 +9,7 @@ import type { Consequence } from './aftermath.ts'
 import type { Principal } from './auth.ts'
 import type { DedupeWindow } from './dedupe.ts'
 import { type RoomState, withPresent } from './document.ts'
-import { type Failure, failure, isFailure } from './errors.ts'
+import { excerpt, type Failure, failure, isFailure } from './errors.ts'
 import type { Delay, Moment } from './folded.ts'
 import type { Arrival } from './live.ts'
 import { encodeLine, type LogRecord } from './log.ts'
@@ -269,8 +269,9 @@ export class Draft {
   }
 
   /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */
-  #tellThrown(event: string, error: unknown): void {
+  #tellThrown(type: string, error: unknown): void {
     const { room } = this.#standing
+    const event = excerpt(type)
     this.#logger.warn({ room, event, error: String(error) }, 'the machine threw')
     this.#logger.debug({ room, event, err: error }, 'the machine threw')
   }

@@ -45,9 +45,17 @@ export interface Failure {
   readonly [detail: string]: unknown
 }
 
+/** Characters of what a client sent that are told again, to it or to the operator. */
+const MAX_TOLD = 500
+
+/** `text`, or its beginning: a message may quote a name as long as a frame, which in JSON is six times as long. */
+export function excerpt(text: string): string {
+  return text.length > MAX_TOLD ? `${text.slice(0, MAX_TOLD)}...` : text
+}
+
 /** Makes the `error` frame for `code`; `message` says what was expected, what came, and where. */
 export function failure(code: ErrorCode, message: string, details?: Record<string, unknown>): Failure {
-  return { type: 'error', code, message, retry: rows[code].retry, ...details }
+  return { type: 'error', code, message: excerpt(message), retry: rows[code].retry, ...details }
 }
 
 export function isFailure(value: object): value is Failure {

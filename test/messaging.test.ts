@@ -189,6 +189,20 @@ t.test('messaging', async (t) => {
     }
   })
 
+  t.test('E1 an error does not send the half of a frame back', async (t) => {
+    const tab = await Tab.open(server, 'ann')
+    const type = '\u0001'.repeat(10_000)
+    const [room, event] = ['counter/long', { type }]
+    const frames = [{ type }, { type: 'send', room, event }, { type: 'send', room, event: { type: `xstate.${type}` } }]
+    const codes = []
+    for (const frame of frames) {
+      const reply = await tab.ask(frame)
+      codes.push(reply.code)
+      t.ok(JSON.stringify(reply).length < 5000, reply.code)
+    }
+    t.same(codes, ['unknown_type', 'not_accepted', 'bad_event'])
+  })
+
   t.test('MSG-6 a status with a request id answers with that id', async (t) => {
     const tab = await Tab.open(server, 'ann')
     t.match(await tab.ask({ type: 'status', id: 'six' }), { type: 'status', id: 'six', user: 'ann', state: 'open' })
