@@ -21,7 +21,7 @@ import { Heartbeat, type Pulse } from './heartbeat.ts'
 import type { Link } from './link.ts'
 import type { Logger } from './logger.ts'
 import { Peer, type Surroundings } from './peer.ts'
-import { Pending } from './pending.ts'
+import { MAX_WAITING, Pending } from './pending.ts'
 import { type ClientFrame, type ClientFrameOf, encode } from './protocol.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
 import type { ActorSystem } from './system.ts'
@@ -131,6 +131,9 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
 
   /** A token to be verified; one at a time, in the order they came. */
   authenticate(frame: ClientFrameOf<'auth'>): void {
+    if (this.#pending.isFull) {
+      return this.reply(failure('overloaded', `at most ${MAX_WAITING} tokens may wait to be verified`), frame.id)
+    }
     if (this.#pending.addAuth(frame)) this.#actor.send({ type: 'auth', token: frame.token })
   }
 

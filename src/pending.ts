@@ -6,7 +6,7 @@
  */
 import type { ClientFrame, ClientFrameOf } from './protocol.ts'
 
-/** Frames that may wait behind a token. */
+/** Frames that may wait behind a token, or tokens. */
 export const MAX_WAITING = 16
 
 export class Pending {
@@ -15,6 +15,11 @@ export class Pending {
 
   get isVerifying(): boolean {
     return this.#auths.length > 0
+  }
+
+  /** Whether as many tokens wait as may, behind the one that is being verified. */
+  get isFull(): boolean {
+    return this.#auths.length > MAX_WAITING
   }
 
   /** @returns whether the token is the next to be verified. */

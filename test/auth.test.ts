@@ -176,6 +176,22 @@ t.test('tokens', async (t) => {
     t.equal(tab.state('counter/refresh').context.count, 2)
   })
 
+  t.test(
+    'A2 R1 tokens at once: as many as may wait are verified in their turns, the others are told to come again',
+    async (t) => {
+      const tab = await Tab.open(server, 'ann')
+      const token = await tokenFor('ann')
+      tab.burst(Array.from({ length: 40 }, (_, id) => ({ type: 'auth', token, id })))
+      const replies = []
+      for (let id = 0; id < 40; id++) replies.push(await tab.next((frame) => frame.id === id))
+      const refused = replies.filter(({ type }) => type === 'error')
+      t.ok(refused.length > 0 && refused.length <= 40 - 17, `${refused.length} of 40`)
+      for (const reply of refused) t.match(reply, { code: 'overloaded', retry: true })
+      t.match(await tab.ask({ type: 'auth', token }), { type: 'ok' })
+      t.equal(tab.frames.length, 1 + 40 + 1)
+    },
+  )
+
   t.test('A2 a token of another subject, or a refused one, leaves the old one in force', async (t) => {
     const tab = await Tab.open(server, 'ann')
     t.match(await tab.ask({ type: 'auth', token: await tokenFor('bob') }), { code: 'subject_mismatch' })
