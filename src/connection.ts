@@ -256,9 +256,11 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   #crashed(error: unknown): void {
     this.#around.logger.error({ err: error, connection: this.id, user: this.user }, 'a connection crashed')
     this.#around.system.end(this.#actor)
-    const isEnded = this.link.end(closeCodes.internal_error, 'internal_error')
+    const code = closeCodes.internal_error
+    this.link.reply(encode({ type: 'closing', code, reason: 'the connection failed', reconnect: comesBack(code) }))
+    const isEnded = this.link.end(code, 'internal_error')
     if (!isEnded) this.link.refuse({ status: 500, body: 'the connection failed\n' })
-    this.#move('closed', { event: 'xstate.error', detail: `${closeCodes.internal_error}` })
+    this.#move('closed', { event: 'xstate.error', detail: `${code}` })
     this.leave()
   }
 }

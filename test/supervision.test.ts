@@ -26,6 +26,7 @@ t.test('CLEAN-6 X2 a connection actor that crashes takes nobody with it', async 
       if (hand === 'end' || hand === 'entered') for (let i = 0; i < 20; i++) victim.socket.send('{')
       else victim.send({ type: 'auth', token: await tokenAgain(hand) })
       t.equal((await victim.close()).code, 1011)
+      t.match(victim.frames.at(-1), { type: 'closing', code: 1011, reconnect: true }, 'told why')
       await ann?.until(async () => (await ann.ask({ type: 'status' })).session.connections === 2)
       for (const tab of tabs) await tab.post(`after ${hand}`, 'chat/crash')
       t.same(
