@@ -22,8 +22,8 @@ export interface Recipient {
 
 interface Tab {
   readonly recipient: Recipient
-  /** What it was not given yet, in order. */
-  owed: number[]
+  /** What it was not given yet, in order, each once, also where it is offered again meanwhile. */
+  readonly owed: Set<number>
 }
 
 export class Round {
@@ -40,7 +40,7 @@ export class Round {
   open(recipient: Recipient, letters: Letters): void {
     const tab = {
       recipient,
-      owed: [...letters.inOrder()].map(({ seq }) => seq).filter((seq) => this.#offered.has(seq)),
+      owed: new Set([...letters.inOrder()].map(({ seq }) => seq).filter((seq) => this.#offered.has(seq))),
     }
     this.#tabs.set(recipient.id, tab)
     this.#pump(tab, letters)
@@ -70,7 +70,7 @@ export class Round {
   }
 
   get #isHungry(): boolean {
-    for (const { owed, recipient } of this.#tabs.values()) if (owed.length === 0 && !recipient.congested) return true
+    for (const { owed, recipient } of this.#tabs.values()) if (owed.size === 0 && !recipient.congested) return true
     return false
   }
 
@@ -78,7 +78,7 @@ export class Round {
   offer(seqs: readonly number[], letters: Letters): void {
     for (const seq of seqs) this.#offered.add(seq)
     for (const tab of this.#tabs.values()) {
-      tab.owed.push(...seqs)
+      for (const seq of seqs) tab.owed.add(seq)
       this.#pump(tab, letters)
     }
   }
@@ -109,14 +109,12 @@ export class Round {
 
   #pump(tab: Tab, letters: Letters): void {
     const { recipient } = tab
-    let given = 0
     for (const seq of tab.owed) {
       const letter = this.#offered.has(seq) ? letters.get(seq) : undefined
       if (letter && (recipient.congested || recipient.deliver(frameOf(letter)) === 'dropped')) break
       if (letter && !this.#sentAt.has(seq)) this.#sentAt.set(seq, Date.now())
-      given++
+      tab.owed.delete(seq)
     }
-    tab.owed = tab.owed.slice(given)
   }
 }
 

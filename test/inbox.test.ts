@@ -139,6 +139,23 @@ t.test('inbox', async (t) => {
     t.equal((await late.next('message')).attempt, 1)
   })
 
+  t.test('Q1 a tab that reads late gets once what another tab has sent back meanwhile', async (t) => {
+    const [late, prompt] = [await Tab.open(server, 'late'), await Tab.open(server, 'late')]
+    late.socket.pause()
+    const data = 'x'.repeat(60_000)
+    const count = 250
+    await Promise.all(Array.from({ length: count }, () => post(sender, 'late', data)))
+    const got = await messages(prompt, count)
+    const last = got.at(-1)?.seq
+    t.match(await prompt.ask({ type: 'nack', seq: last }), { type: 'ok' })
+    t.match(await prompt.next('message'), { seq: last, attempt: 2 })
+    late.socket.resume()
+    await messages(late, count)
+    await late.ask({ type: 'ack', seq: 1 })
+    t.equal(late.frames.filter(({ seq, type }) => type === 'message' && seq === last).length, 1)
+    for (const tab of [late, prompt]) await tab.leave()
+  })
+
   t.test('L3 a repeated key of the same sender is dup with the first seq, and delivered once', async (t) => {
     const other = await Tab.open(server, 'other-sender')
     const first = await post(sender, 'dup', 'a', { key: 'same' })
