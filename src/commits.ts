@@ -5,7 +5,7 @@
  * Always true: one transaction is under way at a time, and whatever arrives meanwhile shares the next; a promise per
  * tick, none per event. While the storage refuses writes, turns only read, and the storage is asked again and again.
  */
-import { type Batch, type CommitResult, type Log, StorageRefused } from './log.ts'
+import { type Batch, type CommitResult, DamagedLog, type Log, StorageRefused } from './log.ts'
 import type { Logger } from './logger.ts'
 
 /** Milliseconds between two questions whether the storage takes writes again. */
@@ -48,11 +48,16 @@ export class Commits {
     else this.#deferred.add(participant)
   }
 
-  /** Adds to the transaction of this tick. @throws what the log throws: the outcome is unknown then. */
-  async append(batch: Batch): Promise<CommitResult> {
+  /**
+   * Adds to the transaction of this tick.
+   * @throws {DamagedLog} where nothing can be added to the topic; else what the log throws: the outcome is unknown then.
+   */
+  async append(batch: Batch): Promise<Exclude<CommitResult, { damaged: string }>> {
     const { batches, written } = this.#group
     const place = batches.push(batch) - 1
-    return (await written)[place] as CommitResult
+    const result = (await written)[place] as CommitResult
+    if ('damaged' in result) throw new DamagedLog(result.damaged)
+    return result
   }
 
   /** Resolves when nothing waits and nothing is under way. */

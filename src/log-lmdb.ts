@@ -33,6 +33,7 @@ import {
   type LogRecord,
   type LogSnapshot,
   StorageRefused,
+  standingOf,
   withoutHole,
 } from './log.ts'
 import { place, seal, unseal } from './seal.ts'
@@ -57,6 +58,9 @@ interface Topic extends TopicEntry {
   trimmed: number
   last: number
 }
+
+/** Where a topic stands to which nobody has ever written. */
+const UNBORN: Topic = { id: 0, trimmed: 0, name: '', last: 0 }
 
 class LmdbLog implements Log {
   readonly #store: Store
@@ -94,8 +98,10 @@ class LmdbLog implements Log {
 
   #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
     const { segments, snapshots } = this.#store
-    const topic = this.#topic(name) ?? this.#createTopic(name)
-    if (topic.last !== after) return { conflict: { actual: topic.last } }
+    const known = standingOf(() => this.#topic(name) ?? UNBORN)
+    if ('damaged' in known) return known
+    if (known.last !== after) return { conflict: { actual: known.last } }
+    const topic = known === UNBORN ? this.#createTopic(name) : known
     const last = after + lines.length
     if (lines.length > 0) {
       const key = segmentKey(topic.id, last)
@@ -105,8 +111,8 @@ class LmdbLog implements Log {
       const key = topicKey(topic.id)
       snapshots.put(key, seal(place(name, key), Buffer.from(snapshot)))
     }
-    if (trim !== undefined && trim > topic.trimmed) this.#trim(topic, trim)
     topic.last = last
+    if (trim !== undefined && trim > topic.trimmed) this.#trim(topic, trim)
     return { last }
   }
 

@@ -13,6 +13,7 @@ import {
   type Log,
   type LogRecord,
   type LogSnapshot,
+  standingOf,
   withoutHole,
 } from './log.ts'
 
@@ -35,7 +36,8 @@ export class MemoryLog implements Log {
   async probe(): Promise<void> {}
 
   #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
-    const topic = this.#topic(name) ?? { last: 0, trimmed: 0, segments: [] }
+    const topic = standingOf((): Topic => this.#topic(name) ?? { last: 0, trimmed: 0, segments: [] })
+    if ('damaged' in topic) return topic
     if (topic.last !== after) return { conflict: { actual: topic.last } }
     const last = after + lines.length
     if (lines.length > 0) topic.segments.push({ last, bytes: encodeSegment(lines) })

@@ -41,8 +41,11 @@ export interface Batch {
   readonly trim?: number
 }
 
-/** A topic's last place after the commit, or that somebody else was there first. */
-export type CommitResult = { readonly last: number } | { readonly conflict: { readonly actual: number } }
+/** A topic's last place after the commit, that somebody else was there first, or why what is stored cannot be gone on from. */
+export type CommitResult =
+  | { readonly last: number }
+  | { readonly conflict: { readonly actual: number } }
+  | { readonly damaged: string }
 
 export interface Log {
   /**
@@ -66,7 +69,7 @@ export interface Log {
   epoch(topic: string): Promise<string>
   /** The names of all topics that begin with `prefix`, in no order. */
   topics(prefix: string): Promise<string[]>
-  /** Refuses a topic from now on, since what is stored of it cannot be trusted. */
+  /** Refuses a topic from now on, for reading and writing, since what is stored of it cannot be trusted. */
   quarantine(topic: string, why: string): void
   close(): Promise<void>
 }
@@ -74,6 +77,16 @@ export interface Log {
 /** A record that is not what was written: its CRC32 does not hold, or its seq leaves a hole. */
 export class DamagedLog extends Error {
   override readonly name = 'DamagedLog'
+}
+
+/** Where a topic stands as `find` says, or why nothing can be added to it. */
+export function standingOf<T>(find: () => T): T | { readonly damaged: string } {
+  try {
+    return find()
+  } catch (error) {
+    if (error instanceof DamagedLog) return { damaged: error.message }
+    throw error
+  }
 }
 
 /** The storage takes no writes: it is full, read-only, or failed. */

@@ -7,7 +7,7 @@
  */
 import type { Credential } from './auth.ts'
 import { type Failure, failure } from './errors.ts'
-import { encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
+import { DamagedLog, encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
 
 /** No room has this name: it has no machine. */
 const TOPIC = '$revocations'
@@ -61,7 +61,8 @@ export class Revocations {
     const seq = this.#seq + 1
     const lines = [encodeLine({ seq, event, from, time, ops: [] } satisfies LogRecord)]
     const snapshot = seq % SNAPSHOT_EVERY === 0 && { snapshot: this.#snapshot(seq) }
-    await this.#log.commit([{ topic: TOPIC, after: this.#seq, lines, ...snapshot }])
+    const [result] = await this.#log.commit([{ topic: TOPIC, after: this.#seq, lines, ...snapshot }])
+    if (result && 'damaged' in result) throw new DamagedLog(result.damaged)
     this.#seq = seq
   }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { type Database, openStore, type Store, sealEntry, sealMeta, segmentKey, topicKey } from '../src/lmdb-store.ts'
 import {
   type Batch,
   type CommitResult,
@@ -21,8 +22,10 @@ import {
   type LogSnapshot,
   withoutHole,
 } from '../src/log.ts'
-import { openLmdbLog } from '../src/log-lmdb.ts'
+import { openLmdbLog, openLmdbLogToRead } from '../src/log-lmdb.ts'
 import { MemoryLog } from '../src/log-memory.ts'
+import { verify } from '../src/log-verify.ts'
+import { place, seal } from '../src/seal.ts'
 import { ROOT } from './fixtures/server.ts'
 
 const ALL = { after: 0, limit: 1_000_000 }
@@ -338,6 +341,149 @@ function contract(engine: string, open: (t: Test) => Log): void {
     const result = await fc.check(property, { numRuns: 100 })
     t.equal(fc.defaultReportMessage(result), undefined)
   })
+
+  t.test(
+    `LOG-32 ${engine}: a trim forgets whole commits up to a place, and reading begins with the first that is held`,
+    async (t) => {
+      const log = open(t)
+      for (const [after, last] of [
+        [0, 3],
+        [3, 5],
+        [5, 9],
+        [9, 12],
+      ] as const)
+        await log.commit([batch('chat/a', after, last), batch('chat/b', after, last)])
+      t.strictSame(await log.commit([{ topic: 'chat/a', after: 12, lines: [], trim: 7 }]), [{ last: 12 }])
+      t.strictSame(await log.read('chat/a', ALL), records(6, 12), 'the commit of 6 to 9 is whole')
+      for (const [after, limit, first, last] of [
+        [0, 3, 6, 8],
+        [4, 2, 6, 7],
+        [5, 2, 6, 7],
+        [6, 9, 7, 12],
+        [11, 9, 12, 12],
+      ] as const) {
+        t.strictSame(await seqs(log, 'chat/a', { after, limit }), counted(first, last), `${limit} after ${after}`)
+      }
+      t.strictSame(await log.read('chat/b', ALL), records(1, 12), 'the other topic is as it was')
+    },
+  )
+
+  t.test(`LOG-33 ${engine}: a trim never takes the last commit, not even the one that it came with`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 3)])
+    await log.commit([{ topic: 'chat/a', after: 3, lines: [], trim: 3 }])
+    t.strictSame(await seqs(log, 'chat/a'), [1, 2, 3])
+    await log.commit([{ ...batch('chat/a', 3, 5), trim: 99 }])
+    t.strictSame(await seqs(log, 'chat/a'), [4, 5])
+    t.equal(await log.last('chat/a'), 5)
+  })
+
+  t.test(`LOG-34 ${engine}: what was trimmed is still taken, and a conflict forgets nothing`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 3)])
+    await log.commit([{ ...batch('chat/a', 3, 6), trim: 3 }])
+    for (const after of [0, 3, 5, 7]) {
+      const late = {
+        ...batch('chat/a', after, after + 3, 'late'),
+        snapshot: encodeLine({ seq: after, state: 'late' }),
+        trim: 6,
+      }
+      t.strictSame(await log.commit([late]), [{ conflict: { actual: 6 } }], `after ${after}`)
+    }
+    t.strictSame(await log.read('chat/a', ALL), records(4, 6))
+    t.equal(await log.getSnapshot('chat/a'), undefined)
+    t.strictSame(await log.commit([batch('chat/a', 6, 7)]), [{ last: 7 }])
+  })
+
+  t.test(
+    `LOG-35 ${engine}: a snapshot and the records behind it are whole, whatever was trimmed before it`,
+    async (t) => {
+      const log = open(t)
+      for (let after = 0; after < 100; after += 5) {
+        const snapshot = (after + 5) % 20 === 0 && {
+          snapshot: encodeLine({ seq: after + 5, state: after + 5 }),
+          trim: after,
+        }
+        await log.commit([{ ...batch('chat/a', after, after + 5), ...snapshot }])
+        const seq = (await log.getSnapshot('chat/a'))?.seq ?? 0
+        t.strictSame(await seqs(log, 'chat/a', { after: seq, limit: 1000 }), counted(seq + 1, after + 5))
+      }
+      t.strictSame(await seqs(log, 'chat/a'), counted(96, 100))
+    },
+  )
+
+  t.test(`LOG-36 ${engine}: any commits and trims leave what a plain list of commits would`, async (t) => {
+    const log = open(t)
+    let run = 0
+    const step = fc.record({ count: fc.integer({ min: 0, max: 4 }), trim: fc.option(fc.nat(30), { nil: undefined }) })
+    const range = fc.record({ after: fc.nat(30), limit: fc.integer({ min: 1, max: 30 }) })
+    const property = fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 12 }),
+      range,
+      async (steps, { after, limit }) => {
+        const topic = `run/${run++}`
+        let last = 0
+        let ends: number[] = []
+        let trimmed = 0
+        for (const { count, trim } of steps) {
+          await log.commit([{ ...batch(topic, last, last + count), ...(trim !== undefined && { trim }) }])
+          last += count
+          if (count > 0) ends.push(last)
+          const gone = ends.slice(0, -1).filter((end) => trim !== undefined && end <= trim)
+          trimmed = gone.at(-1) ?? trimmed
+          ends = ends.slice(gone.length)
+        }
+        const wanted = counted(Math.max(after, trimmed) + 1, last).slice(0, limit)
+        assert.deepEqual(await seqs(log, topic, { after, limit }), wanted)
+        assert.equal(await log.last(topic), last)
+      },
+    )
+    const result = await fc.check(property, { numRuns: 150 })
+    t.equal(fc.defaultReportMessage(result), undefined)
+  })
+
+  t.test(
+    `LOG-37 ${engine}: the topics that begin with a prefix are named, those that were written to and no others`,
+    async (t) => {
+      const log = open(t)
+      const names = ['chat/a', 'chat/b', 'chat/é', 'chat', 'chatter/a', 'counter/a', '$inbox/ann', 'a']
+      await log.commit(names.map((name) => batch(name, 0, 1)))
+      await log.commit([batch('chat/unborn', 5, 6)])
+      const named = async (prefix: string) => (await log.topics(prefix)).sort()
+      t.strictSame(await named(''), [...names].sort())
+      t.strictSame(await named('chat/'), ['chat/a', 'chat/b', 'chat/é'])
+      t.strictSame(await named('chat'), ['chat', 'chat/a', 'chat/b', 'chat/é', 'chatter/a'])
+      t.strictSame(await named('$inbox/'), ['$inbox/ann'])
+      t.strictSame(await named('zoo'), [])
+    },
+  )
+
+  t.test(
+    `LOG-38 ${engine}: a topic in quarantine is neither read nor added to, and the others of a commit go through`,
+    async (t) => {
+      const log = open(t)
+      await log.commit([batch('chat/a', 0, 3), batch('chat/b', 0, 3)])
+      log.quarantine('chat/a', 'a segment is spoiled')
+      const refused = { name: 'DamagedLog', message: /chat\/a.*a segment is spoiled/ }
+      await t.rejects(log.read('chat/a', ALL), refused)
+      await t.rejects(log.last('chat/a'), refused)
+      await t.rejects(log.getSnapshot('chat/a'), refused)
+      const results = await log.commit([batch('chat/b', 3, 4), batch('chat/a', 3, 4), batch('chat/c', 0, 1)])
+      t.match(results, [{ last: 4 }, { damaged: /chat\/a.*a segment is spoiled/ }, { last: 1 }])
+      t.strictSame(await seqs(log, 'chat/b'), [1, 2, 3, 4])
+      t.strictSame(await seqs(log, 'chat/c'), [1])
+      t.strictSame((await log.topics('chat/')).sort(), ['chat/a', 'chat/b', 'chat/c'])
+    },
+  )
+
+  t.test(`LOG-39 ${engine}: a probe changes nothing`, async (t) => {
+    const log = open(t)
+    await log.commit([batch('chat/a', 0, 3)])
+    const epoch = await log.epoch('chat/a')
+    t.equal(await log.probe(), undefined)
+    t.strictSame([await log.topics(''), await log.epoch('chat/a')], [['chat/a'], epoch])
+    t.strictSame(await log.commit([batch('chat/a', 3, 4)]), [{ last: 4 }])
+  })
 }
 
 t.test('LOG-21 a log that is opened again has everything', async (t) => {
@@ -578,3 +724,131 @@ t.test('LOG-31 a hole in the seqs is caught, and so is a record that comes twice
   }
   t.throws(() => withoutHole([one, three], 0), { message: 'record 2 is missing, 3 is there' })
 })
+
+t.test('LOG-40 a log that is opened again knows what was trimmed, and trims on', async (t) => {
+  const folder = temporaryFolder(t)
+  for (let after = 0; after < 40; after += 10) {
+    const log = openLmdbLog(folder)
+    await log.commit([batch('chat/a', after, after + 5)])
+    await log.commit([{ ...batch('chat/a', after + 5, after + 10), trim: after + 5 }])
+    await log.close()
+    const again = openLmdbLog(folder)
+    t.strictSame(await seqs(again, 'chat/a'), counted(after + 6, after + 10))
+    t.strictSame(await again.commit([batch('chat/a', 0, 1)]), [{ conflict: { actual: after + 10 } }])
+    await again.close()
+  }
+})
+
+/** Changes the tables of a log that nobody has open. */
+async function tamper(folder: string, change: (store: Store) => void): Promise<void> {
+  const store = openStore(folder)
+  change(store)
+  await store.root.close()
+}
+
+/** Lets two keys of a table have each other's values. */
+function swap<K extends string | Buffer>(table: Database<Buffer, K>, one: K, other: K): void {
+  const values = [table.get(one), table.get(other)] as const
+  assert(values[0] && values[1], 'both are there')
+  table.putSync(one, Buffer.from(values[1]))
+  table.putSync(other, Buffer.from(values[0]))
+}
+
+/** A log with the topics `chat/a` and `chat/b`, numbered 1 and 2, of two commits each, the same texts in both. */
+async function twoTopics(t: Test): Promise<string> {
+  const folder = temporaryFolder(t)
+  const log = openLmdbLog(folder)
+  for (const topic of ['chat/a', 'chat/b']) {
+    await log.commit([{ ...batch(topic, 0, 3), snapshot: encodeLine({ seq: 3, state: 'a state' }) }])
+    await log.commit([batch(topic, 3, 6)])
+  }
+  await log.close()
+  return folder
+}
+
+t.test('LOG-41 a whole and sound value in the place of another is refused', async (t) => {
+  const swaps: Record<string, (store: Store) => void> = {
+    'a commit of another topic': ({ segments }) => swap(segments, segmentKey(1, 3), segmentKey(2, 3)),
+    'another commit of the topic': ({ segments }) => swap(segments, segmentKey(1, 3), segmentKey(1, 6)),
+    'the entry of another topic': ({ topics }) => swap(topics, 'chat/a', 'chat/b'),
+  }
+  for (const [what, change] of Object.entries(swaps)) {
+    const folder = await twoTopics(t)
+    await tamper(folder, change)
+    await t.rejects(openIn(t, folder).read('chat/a', ALL), DamagedLog, what)
+  }
+  const folder = await twoTopics(t)
+  await tamper(folder, ({ snapshots }) => swap(snapshots, topicKey(1), topicKey(2)))
+  const log = openIn(t, folder)
+  await t.rejects(log.getSnapshot('chat/a'), DamagedLog, 'the snapshot of another topic')
+  t.strictSame(await log.read('chat/a', ALL), records(1, 6), 'the records are well')
+})
+
+t.test('LOG-42 a log of another format, or whose own marks are damaged, is not opened', async (t) => {
+  const folder = await twoTopics(t)
+  await tamper(folder, ({ meta }) => meta.putSync('format', sealMeta('format', '1')))
+  t.throws(() => openLmdbLog(folder), { message: 'the log has the format 1, this version reads 2' })
+  const other = await twoTopics(t)
+  await tamper(other, ({ meta }) => swap(meta, 'format', 'epoch'))
+  t.throws(() => openLmdbLog(other), DamagedLog)
+  t.throws(() => openLmdbLogToRead(temporaryFolder(t)), { message: /holds no log$/ })
+})
+
+t.test('LOG-43 looking at everything finds each damage, by its topic where it is one topic’s', async (t) => {
+  const gone = (seal: Buffer) => Buffer.concat([seal.subarray(0, 4), Buffer.from('nonsense')])
+  const damages: [string, (store: Store) => void, (string | null)[], RegExp][] = [
+    ['nothing', () => {}, [], /^$/],
+    ['a commit is missing', ({ segments }) => segments.removeSync(segmentKey(2, 3)), ['chat/b'], /record 1 is missing/],
+    [
+      'a commit is spoiled',
+      ({ segments }) => segments.putSync(segmentKey(1, 6), gone(segments.get(segmentKey(1, 6)) as Buffer)),
+      ['chat/a'],
+      /CRC32/,
+    ],
+    [
+      'commits are swapped',
+      ({ segments }) => swap(segments, segmentKey(1, 3), segmentKey(2, 3)),
+      ['chat/a', 'chat/b'],
+      /its place/,
+    ],
+    [
+      'a snapshot is ahead of the records',
+      ({ snapshots }) => snapshots.putSync(topicKey(2), sealedSnapshot('chat/b', 2, 7)),
+      ['chat/b'],
+      /its snapshot is at 7, its records go from 1 to 6/,
+    ],
+    [
+      'a commit of no topic',
+      ({ segments }) => segments.putSync(segmentKey(9, 1), Buffer.from('lost')),
+      [null],
+      /belongs to no topic \(number 9\)/,
+    ],
+    [
+      'a snapshot of no topic',
+      ({ snapshots }) => snapshots.putSync(topicKey(9), Buffer.from('lost')),
+      [null],
+      /belongs to no topic/,
+    ],
+    [
+      'two topics of one number',
+      ({ topics }) => topics.putSync('chat/c', sealEntry('chat/c', { id: 2, trimmed: 0 })),
+      ['chat/c'],
+      /its number is that of chat\/b as well/,
+    ],
+    ['no epoch', ({ meta }) => meta.removeSync('epoch'), [null], /epoch is missing/],
+  ]
+  for (const [what, change, topics, why] of damages) {
+    const folder = await twoTopics(t)
+    await tamper(folder, change)
+    const store = openStore(folder, { readOnly: true })
+    const found = [...verify(store)].filter((damage) => damage !== undefined)
+    t.strictSame([...new Set(found.map(({ topic }) => topic))], topics, what)
+    for (const damage of found) t.match(damage.why, why, what)
+    await store.root.close()
+  }
+})
+
+function sealedSnapshot(topic: string, id: number, seq: number): Buffer {
+  const key = topicKey(id)
+  return seal(place(topic, key), Buffer.from(encodeLine({ seq, state: null })))
+}
