@@ -65,6 +65,9 @@ const options = z.strictObject({
   maxHeader: count(16_384, 1024).describe('bytes of a request without its body, where it comes in pieces'),
   maxErrors: count(20, 1).describe('refused frames within errorWindow that end the connection'),
   errorWindow: milliseconds(10_000, 100).describe('ms for which a refused frame counts'),
+  inspectionBudget: milliseconds(2000).describe(
+    'ms that a start waits for the look at a log that was not closed cleanly; it goes on beside the serving',
+  ),
   drainTimeout: milliseconds(10_000).describe('ms that a shutdown may take'),
   maxLag: milliseconds(30_000, 100).describe('ms that a consumer may lag behind before it is closed'),
   logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']).default('info').describe('what is logged'),

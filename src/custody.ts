@@ -1,56 +1,70 @@
 /**
- * The log of a server from start to stop: looked at after an unclean stop, opened, watched, closed.
+ * The log of a server from start to stop: looked at where the last stop was not clean, opened, watched, closed.
  *
  * Always true: an environment that is not sound is not served from; a topic that is not is set aside, and the others are
- * served.
+ * served; a log that was not looked at whole, or is not sound, is looked at again at the next start.
  */
-import { existsSync } from 'node:fs'
-import { Inspection, RunningMark } from './inspection.ts'
-import { logFile } from './lmdb-store.ts'
+import { CleanStop, Inspection } from './inspection.ts'
 import { DamagedLog, type Log } from './log.ts'
 import { openLmdbLog } from './log-lmdb.ts'
 import type { Damage } from './log-verify.ts'
 import type { Logger } from './logger.ts'
 
-/** Milliseconds that a start waits for the look at the log. */
-const BUDGET = 2000
-
 export class Custody {
   readonly #folder: string
   readonly #logger: Logger
-  readonly #mark: RunningMark
+  readonly #cleanStop: CleanStop
   readonly #inspection: Inspection | undefined
-  readonly #damages: Damage[] = []
+  /** What was found, by topic; `null` is the whole environment. */
+  readonly #damages = new Map<string | null, Damage>()
   #log: Log | undefined
-  /** Told when the environment turns out to be unsound while the server serves. */
-  onUnsound = (_error: Error): void => {}
+  #tellUnsound = (_error: Error): void => {}
+  /** Resolves when the environment turns out to be unsound while the server serves. */
+  readonly unsound = new Promise<Error>((resolve) => {
+    this.#tellUnsound = resolve
+  })
 
   /** Begins to look at once, so that it goes on beside the rest of the start. */
   constructor(folder: string, logger: Logger) {
     this.#folder = folder
     this.#logger = logger
-    this.#mark = new RunningMark(folder)
-    if (this.#mark.isThere && existsSync(logFile(folder))) {
-      this.#inspection = new Inspection(folder, (damage) => this.#found(damage))
-    }
+    this.#cleanStop = new CleanStop(folder)
+    if (!this.#cleanStop.isInDoubt) return
+    logger.info({ folder }, 'the log is not as a clean stop leaves it; looking at it')
+    this.#inspection = new Inspection(folder, (damage) => this.found(damage))
   }
 
-  /** @throws when the log is not sound, with the command that restores it. */
-  async openLog(): Promise<Log> {
-    await this.#inspection?.within(BUDGET)
-    const unsound = this.#damages.find(({ topic }) => topic === null)
-    if (unsound) throw unsoundLog(this.#folder, unsound.why)
-    this.#mark.set()
-    const log = this.#open()
-    this.#log = log
-    for (const damage of this.#damages) this.#setAside(damage)
-    return log
+  /** @param budget milliseconds for the look at it. @throws when the log is not sound, with the command that restores it. */
+  async openLog(budget: number): Promise<Log> {
+    await this.#inspection?.within(budget)
+    const unsound = this.#damages.get(null)
+    if (unsound) throw this.#unsound(unsound.why)
+    this.#cleanStop.remove()
+    this.#log = this.#open()
+    for (const damage of this.#damages.values()) this.#setAside(damage)
+    return this.#log
+  }
+
+  /** What the server cannot do without. @throws when it is damaged, with the command that restores it. */
+  async need<T>(reading: Promise<T>): Promise<T> {
+    return reading.catch((error: Error) => {
+      throw error instanceof DamagedLog ? this.#unsound(error.message) : error
+    })
   }
 
   async closeLog(): Promise<void> {
     this.#inspection?.stop()
     await this.#log?.close()
-    this.#mark.remove()
+    if (this.#inspection?.isComplete !== false && this.#damages.size === 0) this.#cleanStop.set()
+  }
+
+  /** A damage, whenever it is found; the first of a topic is enough. */
+  found(damage: Damage): void {
+    if (this.#damages.has(damage.topic)) return
+    this.#damages.set(damage.topic, damage)
+    if (!this.#log) return
+    if (damage.topic === null) this.#tellUnsound(this.#unsound(damage.why))
+    else this.#setAside(damage)
   }
 
   #open(): Log {
@@ -58,15 +72,8 @@ export class Custody {
       return openLmdbLog(this.#folder)
     } catch (error) {
       const isUnsound = error instanceof DamagedLog || (error as Error).message.startsWith('MDB_')
-      throw isUnsound ? unsoundLog(this.#folder, (error as Error).message) : error
+      throw isUnsound ? this.#unsound((error as Error).message) : error
     }
-  }
-
-  #found(damage: Damage): void {
-    this.#damages.push(damage)
-    if (!this.#log) return
-    if (damage.topic === null) this.onUnsound(unsoundLog(this.#folder, damage.why))
-    else this.#setAside(damage)
   }
 
   #setAside({ topic, why }: Damage): void {
@@ -74,9 +81,9 @@ export class Custody {
     this.#logger.error({ topic, why }, 'a topic of the log is damaged and is set aside')
     this.#log?.quarantine(topic, why)
   }
-}
 
-function unsoundLog(folder: string, why: string): Error {
-  return new Error(`the log in ${folder} is damaged: ${why}
-Restore a backup: npx chartroom log restore <backup> --data ${folder}`)
+  #unsound(why: string): Error {
+    return new Error(`the log in ${this.#folder} is damaged: ${why}
+Restore a backup: npx chartroom log restore <backup> --data ${this.#folder}`)
+  }
 }

@@ -273,4 +273,7 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
   rested(): void {
     if (this.isIdle) this.#around.onIdle(this)
   }
+
+  /** Its tabs see it in `status`: they have asked for nothing. */
+  failed(): void {}
 }

@@ -1,14 +1,15 @@
 /**
- * Looking at a log from a child process (`log-check.ts`): after an unclean stop, before the server opens it, for as long
- * as the budget lasts; the rest of it while the server serves.
+ * Looking at a log from a child process (`log-check.ts`): where it is not as a clean stop left it, before the server opens
+ * it, for as long as the budget lasts; the rest of it while the server serves.
  *
  * Always true: a child that dies, or says nothing for long, is a damage of the whole environment.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { logFile } from './lmdb-store.ts'
 import type { Finding } from './log-check.ts'
 import type { Damage } from './log-verify.ts'
 
@@ -21,6 +22,7 @@ export class Inspection {
   readonly #child: ChildProcess
   readonly #onDamage: (damage: Damage) => void
   #isComplete = false
+  #isStopped = false
 
   constructor(folder: string, onDamage: (damage: Damage) => void) {
     this.#onDamage = onDamage
@@ -28,6 +30,11 @@ export class Inspection {
     const loader = import.meta.resolve('tsx')
     this.#child = spawn(process.execPath, ['--import', loader, script, folder], { stdio: ['ignore', 'pipe', 'ignore'] })
     this.done = this.#follow()
+  }
+
+  /** Whether everything was looked at. */
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
   /** Resolves when everything was looked at, or when `budget` milliseconds are over. */
@@ -41,7 +48,7 @@ export class Inspection {
   }
 
   stop(): void {
-    this.#isComplete = true
+    this.#isStopped = true
     this.#child.kill('SIGKILL')
   }
 
@@ -52,7 +59,8 @@ export class Inspection {
       this.#heard(JSON.parse(line) as Finding)
     }
     clearTimeout(watchdog)
-    if (!this.#isComplete) this.#onDamage({ topic: null, why: 'the process that looked at it did not survive that' })
+    if (this.#isComplete || this.#isStopped) return
+    this.#onDamage({ topic: null, why: 'the process that looked at it did not survive that' })
   }
 
   #heard(finding: Finding): void {
@@ -61,24 +69,40 @@ export class Inspection {
   }
 }
 
-/** A file that is there while a server runs on a folder, and after one that did not stop cleanly. */
-export class RunningMark {
+/**
+ * A file that says how a server left the log that it closed: its size, and when it was last written. It is gone while one
+ * runs, so that whatever ended that one, or changed the log since, is noticed at the next start.
+ */
+export class CleanStop {
   readonly #file: string
+  readonly #folder: string
 
   constructor(folder: string) {
-    this.#file = `${folder}/running`
+    this.#folder = folder
+    this.#file = `${folder}/closed`
   }
 
-  get isThere(): boolean {
-    return existsSync(this.#file)
+  /** Whether there is a log, and it is not as it was left. */
+  get isInDoubt(): boolean {
+    const found = this.#look()
+    return found !== undefined && found !== contentOf(this.#file)
   }
 
   /** @throws where the folder cannot be written. */
   set(): void {
-    writeFileSync(this.#file, `${process.pid}\n`)
+    writeFileSync(this.#file, this.#look() ?? '')
   }
 
   remove(): void {
     rmSync(this.#file, { force: true })
   }
+
+  #look(): string | undefined {
+    const { size, mtimeMs } = statSync(logFile(this.#folder), { throwIfNoEntry: false }) ?? {}
+    return size === undefined ? undefined : `${size} ${mtimeMs}\n`
+  }
+}
+
+function contentOf(file: string): string | undefined {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined
 }

@@ -41,6 +41,7 @@ async function run(args: string[]): Promise<void> {
 async function serve(config: Config): Promise<void> {
   const server = await start(config)
   stopOnSignal(server, config)
+  void server.unsound.then((error) => giveUp(server, config, error))
   await greet(server, config)
 }
 
@@ -82,6 +83,18 @@ function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
+/** Tells the clients to come back later, and the operator what to do. */
+function giveUp(server: Server, config: Config, error: Error): void {
+  complain(error)
+  setTimeout(endAtOnce, config.drainTimeout).unref()
+  void server.stop().finally(() => process.exit(1))
+}
+
+function complain({ message, stack }: Error): void {
+  const text = process.env.CHARTROOM_LOG_LEVEL === 'debug' ? stack : message
+  for (const line of String(text).split('\n')) console.error(`chartroom: ${line}`)
+}
+
 async function printToken(config: Config, [user]: string[]): Promise<void> {
   if (user === undefined) throw new ConfigError('token: for whom? e.g. "chartroom token ann"')
   console.log(await signToken(ownSecret(config), user))
@@ -99,11 +112,15 @@ function ownSecret(given: Config): string {
   return jwtSecret
 }
 
+// Whoever reads the output may have seen enough: "chartroom log cat <room> | head".
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
 try {
   await run(process.argv.slice(2))
 } catch (error) {
-  const { message, stack } = error as Error
-  const text = process.env.CHARTROOM_LOG_LEVEL === 'debug' ? stack : message
-  for (const line of String(text).split('\n')) console.error(`chartroom: ${line}`)
+  complain(error as Error)
   process.exit(1)
 }

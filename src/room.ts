@@ -245,13 +245,21 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   async #admit(subscriber: Subscriber, who: Principal, { since, mode = 'state' }: Joining, answer: Answer) {
     const view = this.#published
     const can = this.#state ? this.#machine.can(this.#state.snapshot) : []
-    const frame = since && (await resume(this.#around.log, { since, mode, view, can }))
+    const frame = since && (await this.#resume(subscriber, who, { since, mode, view, can }))
     answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: frame !== undefined })
     const subscription = new Subscription(subscriber, who.user, mode, this)
     this.#subscriptions.set(subscriber.id, subscription)
     const eventsAfter = frame && since ? since.seq : view.seq
     await subscription.begin({ view, frame: frame ?? view.snapshot, eventsAfter })
     if (!subscriber.entersRoom(this, who)) this.lost(subscriber, who)
+  }
+
+  /** Whoever cannot be told what it missed is not in: it was counted in when its `join` was decided. @throws {DamagedLog} */
+  #resume(subscriber: Subscriber, who: Principal, missed: Parameters<typeof resume>[1]): Promise<Buffer | undefined> {
+    return resume(this.#around.log, missed).catch((error: unknown) => {
+      this.lost(subscriber, who)
+      throw error
+    })
   }
 
   #dismiss(subscriber: Subscriber, why?: Failure): void {
@@ -300,6 +308,11 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
 
   rested(): void {
     if (this.isIdle) this.#around.onIdle(this)
+  }
+
+  /** Nobody stays in a room that cannot be served. */
+  failed(why: Failure): void {
+    for (const { subscriber } of [...this.#subscriptions.values()]) this.#dismiss(subscriber, why)
   }
 
   #standing(): Standing {

@@ -42,6 +42,8 @@ export interface Server {
   readonly machines: readonly string[]
   /** Makes a token where the server holds the secret itself; `undefined` where keys are elsewhere. */
   readonly issueToken: ((user: string) => Promise<string>) | undefined
+  /** Resolves when the log turns out to be damaged as a whole: there is nothing left but to stop. */
+  readonly unsound: Promise<Error>
   /** Tells every client to come back later, flushes the log, and lets go of everything. */
   stop(): Promise<void>
 }
@@ -58,8 +60,8 @@ export async function start(given: Config): Promise<Server> {
   const files = await loadMachineFiles(config.machines)
   const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
   const metrics = new Metrics()
-  const log = await custody.openLog()
-  const revocations = await Revocations.load(log)
+  const log = await custody.openLog(config.inspectionBudget)
+  const revocations = await custody.need(Revocations.load(log))
   const verifyToken = await createVerifier(config)
   const verify: Verify = async (token) => {
     const proved = await verifyToken(token)
@@ -121,6 +123,8 @@ export async function start(given: Config): Promise<Server> {
     { upgrade: (upgrade) => connections.accept(upgrade), request },
   )
 
+  const { unsound } = custody
+  void unsound.then((error) => logger.fatal({ err: error }, 'the log is damaged; the server has to end'))
   const stop = async (): Promise<void> => {
     isReady = false
     transport.stopListening()
@@ -133,5 +137,5 @@ export async function start(given: Config): Promise<Server> {
     await custody.closeLog()
     lock.release()
   }
-  return { host: config.host, port: transport.port, machines: [...machines.keys()], issueToken, stop }
+  return { host: config.host, port: transport.port, machines: [...machines.keys()], issueToken, unsound, stop }
 }

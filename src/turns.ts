@@ -7,7 +7,7 @@
  */
 import type { Commits, Participant } from './commits.ts'
 import { type Failure, failure } from './errors.ts'
-import { StorageRefused } from './log.ts'
+import { DamagedLog, StorageRefused } from './log.ts'
 import type { Logger } from './logger.ts'
 
 /** Requests of one turn at most, so that a hot room lets the sockets breathe. */
@@ -33,6 +33,8 @@ export interface Owner<Draft> {
   readonly isUnsettled: boolean
   /** Nothing waits and nothing is under way. */
   rested(): void
+  /** It could not be read, and cannot be served until somebody asks again. */
+  failed(why: Failure): void
 }
 
 export class Turns<Draft> implements Participant {
@@ -94,7 +96,8 @@ export class Turns<Draft> implements Participant {
         if (telling) await telling
       } catch (error) {
         this.#logger.error({ err: error, topic: this.#owner.name }, 'an answer could not be given')
-        request?.refuse(failure('internal', 'the answer could not be given'))
+        const isDamaged = error instanceof DamagedLog
+        request?.refuse(isDamaged ? this.#failure() : failure('internal', 'the answer could not be given'))
       }
     }
   }
@@ -109,10 +112,11 @@ export class Turns<Draft> implements Participant {
 
   /**
    * The commit came to no known end, and the log says what is true. Where the storage refuses writes, those who wait are
-   * decided again without any; else they may ask again.
+   * decided again without any; where what is stored is damaged, nothing was written and the reading will say so; else they
+   * may ask again.
    */
   #restart(error: unknown, requests: Request<Draft>[]): Promise<void> {
-    if (error instanceof StorageRefused) this.#waiting.unshift(...requests)
+    if (error instanceof StorageRefused || error instanceof DamagedLog) this.#waiting.unshift(...requests)
     else {
       this.#logger.error(
         { err: error, topic: this.#owner.name },
@@ -127,8 +131,13 @@ export class Turns<Draft> implements Participant {
   #fail(error: unknown): void {
     this.#logger.error({ err: error, topic: this.#owner.name }, 'the log could not be read')
     this.#phase = 'failed'
-    const refusal = failure('room_failed', `${this.#owner.name} cannot be opened; its operator can see why`)
+    const refusal = this.#failure()
     for (const request of this.#waiting.splice(0)) request.refuse(refusal)
+    this.#owner.failed(refusal)
     this.#owner.rested()
+  }
+
+  #failure(): Failure {
+    return failure('room_failed', `${this.#owner.name} cannot be read; its operator can see why`)
   }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -26,6 +26,7 @@ import { openLmdbLog, openLmdbLogToRead } from '../src/log-lmdb.ts'
 import { MemoryLog } from '../src/log-memory.ts'
 import { verify } from '../src/log-verify.ts'
 import { place, seal } from '../src/seal.ts'
+import { flip, tamper } from './fixtures/damage.ts'
 import { ROOT } from './fixtures/server.ts'
 
 const ALL = { after: 0, limit: 1_000_000 }
@@ -583,18 +584,6 @@ t.test('LOG-24 a bit that flipped in the file is refused, not returned', async (
   }
 })
 
-/** Changes one bit behind the first letter of `needle`, wherever the file holds it. */
-function flip(file: string, needle: string): void {
-  const bytes = readFileSync(file)
-  let found = 0
-  for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
-    bytes[at + 1] = (bytes[at + 1] ?? 0) ^ 1
-    found++
-  }
-  assert(found > 0, `${file} does not hold ${needle}`)
-  writeFileSync(file, bytes)
-}
-
 /** What `read` makes of something damaged: an error's name, or what it took for good. */
 function outcome(read: () => unknown): unknown {
   try {
@@ -738,13 +727,6 @@ t.test('LOG-40 a log that is opened again knows what was trimmed, and trims on',
     await again.close()
   }
 })
-
-/** Changes the tables of a log that nobody has open. */
-async function tamper(folder: string, change: (store: Store) => void): Promise<void> {
-  const store = openStore(folder)
-  change(store)
-  await store.root.close()
-}
 
 /** Lets two keys of a table have each other's values. */
 function swap<K extends string | Buffer>(table: Database<Buffer, K>, one: K, other: K): void {

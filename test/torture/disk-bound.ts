@@ -39,14 +39,20 @@ export interface DiskUse {
 }
 
 /** Sends `events` events into one room, and reads back what is left of them. */
-export async function fillRoom(events: number, history: number, progress: Progress): Promise<DiskUse> {
-  const machines = folderWith(machineFile(history))
-  const server = new ServerProcess({ env: { CHARTROOM_MACHINES: machines } })
-  try {
-    await server.start()
+export function fillRoom(events: number, history: number, progress: Progress): Promise<DiskUse> {
+  return withBusyServer(history, async (server) => {
     const { sizes, refused } = await sendAll(server, events, progress)
     await server.crashAndRestart()
     return { sizes, refused, ...(await lookAt(server)) }
+  })
+}
+
+/** A server whose machine keeps `history` records, for as long as it is used. */
+export async function withBusyServer<T>(history: number, use: (server: ServerProcess) => Promise<T>): Promise<T> {
+  const machines = folderWith(machineFile(history))
+  const server = new ServerProcess({ env: { CHARTROOM_MACHINES: machines } })
+  try {
+    return await use(await server.start())
   } finally {
     await server.dispose()
     rmSync(machines, { recursive: true })
@@ -61,7 +67,7 @@ function folderWith(machine: string): string {
   return folder
 }
 
-async function sendAll(server: ServerProcess, events: number, progress: Progress) {
+export async function sendAll(server: ServerProcess, events: number, progress: Progress) {
   const sizes: number[] = []
   const refused: Frame[] = []
   let sent = 0
