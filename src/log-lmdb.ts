@@ -52,6 +52,9 @@ const SPACE = 1024 * 1024
 /** How much more than its records a transaction may write: the pages on the way to them, copied. */
 const SPREAD = 8
 
+/** Milliseconds from one look for readers that died to the next. */
+const READERS_EVERY = 1000
+
 /** Where a topic stands. */
 interface Topic extends TopicEntry {
   readonly name: string
@@ -68,6 +71,7 @@ class LmdbLog implements Log {
   readonly #quarantine = new Map<string, string>()
   readonly #epoch: string
   #nextTopic: number
+  #readersSeenAt = 0
 
   constructor(store: Store) {
     this.#store = store
@@ -172,6 +176,7 @@ class LmdbLog implements Log {
   /** One transaction of about `size` bytes; resolves when it is durable. @throws {StorageRefused} */
   async #write(size: number, changes: () => void): Promise<void> {
     this.#checkSpace(size)
+    this.#forgetDeadReaders()
     try {
       await this.#store.root.batch(changes)
     } catch (error) {
@@ -185,6 +190,14 @@ class LmdbLog implements Log {
     const free = bavail * bsize
     const needed = SPACE + SPREAD * size
     if (free < needed) throw new StorageRefused(`the disk has ${free} bytes left, and ${needed} are kept free`)
+  }
+
+  /** Whoever was killed while it read (a `verify`, a backup) keeps every page that is freed from then on: the file grows. */
+  #forgetDeadReaders(): void {
+    const now = Date.now()
+    if (now - this.#readersSeenAt < READERS_EVERY) return
+    this.#readersSeenAt = now
+    this.#store.root.readerCheck()
   }
 
   #readOrBegin(name: string, begin: () => string): string {

@@ -5,10 +5,11 @@
  * what a restore replaces is kept beside it.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { Inspection } from './inspection.ts'
 import { type Database, logFile, newEpoch, openStore, type Store, sealMeta } from './lmdb-store.ts'
 import { lockFolder } from './lock.ts'
-import type { Log } from './log.ts'
+import { DamagedLog, type Log } from './log.ts'
 import { openLmdbLogToRead } from './log-lmdb.ts'
 import type { Damage } from './log-verify.ts'
 
@@ -27,8 +28,12 @@ chartroom log restore <folder>     put a backup in the place of the log`
 
 /** @throws with one line that says what is wrong. */
 export async function logCommand([what, argument]: string[], data: string, print: Print): Promise<void> {
+  if (what === undefined) return LOG_USAGE.split('\n').forEach((line) => void print(line))
   if (what === 'ls') return withLog(data, (log) => list(log, print))
-  if (what === 'cat') return withLog(data, (log) => cat(log, needed(argument, 'cat: which room?'), print))
+  if (what === 'cat') {
+    const room = needed(argument, 'cat: which room?')
+    return withLog(data, (log) => cat(log, room, print))
+  }
   if (what === 'verify') return verifyFolder(data, print)
   if (what === 'backup') return backup(data, needed(argument, 'backup: into which folder?'), print)
   if (what === 'restore') return restore(needed(argument, 'restore: from which folder?'), data, print)
@@ -51,18 +56,35 @@ async function withLog(data: string, use: (log: Log) => Promise<void>): Promise<
 
 async function list(log: Log, print: Print): Promise<void> {
   const names = await log.topics('')
-  for (const name of names) {
-    const last = await log.last(name)
-    const [first] = await log.read(name, { after: 0, limit: 1 })
-    print(`${name.padEnd(40)} ${first ? `${first.seq} to ${last}` : 'empty'}`)
-  }
-  print(`${names.length} topics`)
+  const width = Math.max(0, ...names.map((name) => name.length))
+  for (const name of names) print(`${name.padEnd(width)}  ${await extentOf(log, name)}`)
+  print(counted(names.length, 'topic'))
 }
 
+/** The seqs that are held of a topic, in words. */
+async function extentOf(log: Log, name: string): Promise<string> {
+  try {
+    const [first] = await log.read(name, { after: 0, limit: 1 })
+    return first ? `${first.seq} to ${await log.last(name)}` : 'empty'
+  } catch (error) {
+    if (error instanceof DamagedLog) return `damaged: ${error.message}`
+    throw error
+  }
+}
+
+const PLURAL = { topic: 'topics', place: 'places', entry: 'entries' }
+
+const counted = (count: number, what: keyof typeof PLURAL): string => `${count} ${count === 1 ? what : PLURAL[what]}`
+
+/**
+ * Between reading and printing the read transaction ends: whoever pages through the output stops this process, and an open
+ * one would keep every page that the server frees.
+ */
 async function cat(log: Log, name: string, print: Print): Promise<void> {
   if ((await log.last(name)) === 0) throw new Error(`nothing is stored of ${name}; "chartroom log ls" lists what is`)
   for (let after = 0; ; ) {
     const records = await log.read(name, { after, limit: PAGE })
+    await setTimeout(1)
     for (const record of records) print(JSON.stringify(record))
     if (records.length < PAGE) return
     after = records.at(-1)?.seq ?? after
@@ -72,7 +94,7 @@ async function cat(log: Log, name: string, print: Print): Promise<void> {
 async function verifyFolder(data: string, print: Print): Promise<void> {
   const damages = await damagesOf(data)
   for (const { topic, why } of damages) print(`${topic ?? '(the whole log)'}: ${why}`)
-  if (damages.length > 0) throw new Error(`${data}: ${damages.length} damages`)
+  if (damages.length > 0) throw new Error(`${data} is damaged in ${counted(damages.length, 'place')}`)
   print(`${data}: everything is sound`)
 }
 
@@ -86,13 +108,28 @@ async function damagesOf(data: string): Promise<Damage[]> {
 
 async function backup(data: string, folder: string, print: Print): Promise<void> {
   if (existsSync(logFile(folder))) throw new Error(`${folder} holds a log already; name a new folder`)
-  const entries = await copy(data, folder)
-  print(`${folder}: ${entries} entries of ${data}, read again and verified`)
+  await needSound(data, `${data} is not sound`)
+  const { entries, take } = await copy(data, folder)
+  take()
+  print(`${folder}: ${counted(entries, 'entry')} of ${data}, read again and verified`)
 }
 
-/** Copies a log into a folder that has none, and verifies the copy before it takes its name. */
-async function copy(from: string, to: string, change = (_copy: Store): void => {}): Promise<number> {
+/** @throws where there is a damage; looked at before anything is read in this process, which that might end. */
+async function needSound(data: string, otherwise: string): Promise<void> {
+  const [damage] = await damagesOf(data)
+  if (damage) throw new Error(`${otherwise}: ${damage.topic ?? 'the whole log'}: ${damage.why}`)
+}
+
+interface Copy {
+  readonly entries: number
+  /** Lets the copy have its name. */
+  take(): void
+}
+
+/** Copies a log beside the place where it is to be, and verifies the copy. */
+async function copy(from: string, to: string, change = (_copy: Store): void => {}): Promise<Copy> {
   const partial = `${to}/partial`
+  rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial, { recursive: true })
   const source = openStore(from, { readOnly: true })
   const copied = openStore(partial)
@@ -100,11 +137,12 @@ async function copy(from: string, to: string, change = (_copy: Store): void => {
   change(copied)
   await source.root.close()
   await copied.root.close()
-  const [damage] = await damagesOf(partial)
-  if (damage) throw new Error(`the copy of ${from} is not sound: ${damage.topic ?? 'the whole log'}: ${damage.why}`)
-  renameSync(logFile(partial), logFile(to))
-  rmSync(partial, { recursive: true })
-  return entries
+  await needSound(partial, `the copy of ${from} is not sound`)
+  const take = (): void => {
+    renameSync(logFile(partial), logFile(to))
+    rmSync(partial, { recursive: true })
+  }
+  return { entries, take }
 }
 
 /** All tables as they stand at one moment, whatever is written meanwhile. */
@@ -128,13 +166,15 @@ async function copyAll(source: Store, copied: Store): Promise<number> {
 
 /** The clients start from a snapshot afterwards: the log lives another life (its epoch). */
 async function restore(folder: string, data: string, print: Print): Promise<void> {
-  const [damage] = await damagesOf(folder)
-  if (damage) throw new Error(`the backup is not sound: ${damage.topic ?? 'the whole log'}: ${damage.why}`)
+  await needSound(folder, 'the backup is not sound')
   const lock = await lockFolder(data)
   try {
+    const { entries, take } = await copy(folder, data, ({ meta }) =>
+      meta.putSync('epoch', sealMeta('epoch', newEpoch())),
+    )
     const aside = setAside(data)
-    const entries = await copy(folder, data, ({ meta }) => meta.putSync('epoch', sealMeta('epoch', newEpoch())))
-    print(`${data}: ${entries} entries of ${folder}${aside ? `; what was there is ${aside}` : ''}`)
+    take()
+    print(`${data}: ${counted(entries, 'entry')} of ${folder}${aside ? `; what was there is now ${aside}` : ''}`)
   } finally {
     lock.release()
   }

@@ -102,7 +102,9 @@ function checkPolicy(policy: object): void {
     }
     const least = name === 'snapshotEvery' ? 1 : 0
     if (!Number.isSafeInteger(value) || value < least) {
-      throw new Error(`policy.${name}: expected a whole number of at least ${least}, got ${JSON.stringify(value)}`)
+      throw new Error(
+        `policy.${name}: expected a whole number of at least ${least}, got ${typeof value === 'number' ? value : JSON.stringify(value)}`,
+      )
     }
   }
 }

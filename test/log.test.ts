@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -833,4 +833,33 @@ t.test('LOG-43 looking at everything finds each damage, by its topic where it is
 function sealedSnapshot(topic: string, id: number, seq: number): Buffer {
   const key = topicKey(id)
   return seal(place(topic, key), Buffer.from(encodeLine({ seq, state: null })))
+}
+
+t.test('LOG-44 a reader that was killed does not let the file grow for ever', async (t) => {
+  const folder = temporaryFolder(t)
+  const log = openIn(t, folder)
+  let last = 0
+  /** Bytes by which 100 commits, each of which trims what one wrote before, let the file grow. */
+  const growth = async (): Promise<number> => {
+    const before = statSync(join(folder, 'log.mdb')).size
+    for (let i = 0; i < 100; i++, last += 10) {
+      await log.commit([{ ...batch('chat/a', last, last + 10), trim: Math.max(0, last - 100) }])
+    }
+    return statSync(join(folder, 'log.mdb')).size - before
+  }
+  await growth()
+  t.equal(await growth(), 0, 'without a reader it does not grow')
+  await killReader(folder)
+  const growths: number[] = []
+  while (growths.at(-1) !== 0 && growths.length < 60) growths.push(await growth())
+  t.equal(growths.at(-1), 0, `and not for good: ${growths}`)
+})
+
+/** Lets another process read, and kills it. */
+async function killReader(folder: string): Promise<void> {
+  const args = ['--import', 'tsx', join(ROOT, 'test/fixtures/log-reader.ts'), folder]
+  const reader = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(reader.stdout, 'data')
+  reader.kill('SIGKILL')
+  await once(reader, 'exit')
 }

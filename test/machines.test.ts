@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { loadMachineFiles } from '../src/machine-file.ts'
-import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
+import { ROOT, ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 
 const env = { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/machines') }
@@ -139,10 +139,7 @@ t.test('machines', async (t) => {
 })
 
 t.test('a mistake in a machine file is told at start, with the file and what to do', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const folder = machineFolder(t)
   const files = {
     'no-machine.ts': 'export const x = 1',
     'Upper.ts': 'export default 1',
@@ -162,3 +159,37 @@ t.test('a mistake in a machine file is told at start, with the file and what to 
   ])
   t.equal(lines.length, 4, 'one line each, and none for the file that is fine')
 })
+
+t.test('a policy that cannot be is told at start, with the file, the setting and the value', async (t) => {
+  const policies: Record<string, string> = {
+    'history: -1': 'policy.history: expected a whole number of at least 0, got -1',
+    'history: 1.5': 'policy.history: expected a whole number of at least 0, got 1.5',
+    "history: '10'": 'policy.history: expected a whole number of at least 0, got "10"',
+    'historyAge: NaN': 'policy.historyAge: expected a whole number of at least 0, got NaN',
+    'historyAge: Infinity': 'policy.historyAge: expected a whole number of at least 0, got Infinity',
+    'idle: null': 'policy.idle: expected a whole number of at least 0, got null',
+    'snapshotEvery: 0': 'policy.snapshotEvery: expected a whole number of at least 1, got 0',
+    'hystory: 10': 'policy.hystory: no such setting; there are idle, snapshotEvery, history, historyAge',
+    'toString: 1': 'policy.toString: no such setting; there are idle, snapshotEvery, history, historyAge',
+    'history: 0, historyAge: 0, idle: 0, snapshotEvery: 1': '',
+  }
+  const machine = `import { createMachine } from 'xstate'; export default createMachine({}); export const policy = `
+  const folder = machineFolder(t)
+  const wanted = Object.entries(policies).flatMap(([policy, mistake], i) => {
+    writeFileSync(join(folder, `room-${i}.js`), `${machine}{ ${policy} }`)
+    return mistake === '' ? [] : [`room-${i}.js: ${mistake}`]
+  })
+  const error = (await loadMachineFiles(folder).catch((error: unknown) => error)) as Error
+  t.strictSame(error.message.split('\n'), wanted)
+  const refused = new ServerProcess({ env: { CHARTROOM_MACHINES: folder } })
+  t.teardown(() => refused.dispose())
+  await t.rejects(refused.start(), { message: /^the server ended with 1: chartroom: room-0\.js: policy\.history: / })
+})
+
+function machineFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  return folder
+}
