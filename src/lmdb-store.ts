@@ -40,23 +40,15 @@ export interface Store {
 }
 
 /**
- * lmdb makes a promise for the beginning of each transaction, hands it to nobody, and rejects it when the commit fails:
- * whoever made the transaction is told of that by a promise of their own. Every other rejection is as fatal as ever.
- */
-const orphans = (reason: unknown): void => {
-  if (!(reason instanceof Error && 'commitError' in reason)) throw reason
-}
-
-/**
  * Opens the environment in `folder`, and begins it unless it is only to be read.
  * @throws when the folder cannot be made or read, or holds nothing to be read.
  */
 export function openStore(folder: string, { readOnly = false } = {}): Store {
   if (readOnly && !existsSync(logFile(folder))) throw new Error(`${folder} holds no log`)
   if (!readOnly) mkdirSync(folder, { recursive: true })
-  if (!process.listeners('unhandledRejection').includes(orphans)) process.on('unhandledRejection', orphans)
   const byNumber = { encoding: 'binary', keyEncoding: 'binary' } as const
-  const options = { ...byNumber, readOnly, safeRestore: true }
+  // Ours is one transaction a tick anyway, and the promise of theirs rejects unheard where a disk is full.
+  const options = { ...byNumber, readOnly, safeRestore: true, eventTurnBatching: false }
   const root: Store['root'] = open({ path: logFile(folder), ...options })
   return {
     folder,
