@@ -77,6 +77,7 @@ const threeValues = optionTable
     if (typeof option.fallback === 'number') return { ...option, values: ['2001', '2002', '2003'] }
     if (typeof option.fallback === 'boolean') return { ...option, values: ['true', 'false', 'true'] }
     if (option.name === 'logLevel') return { ...option, values: ['error', 'warn', 'debug'] }
+    if (option.name === 'inboxPolicy') return { ...option, values: ['drop_oldest', 'refuse', 'drop_oldest'] }
     return { ...option, values: ['one', 'two', 'three'] }
   })
 
