@@ -12,7 +12,7 @@ import type { JoinMode, ServerFrames } from './protocol.ts'
 import type { View } from './view.ts'
 
 /** Records that are read at once. */
-export const PAGE = 1000
+const PAGE = 1000
 /** Characters of events in one `history` frame. */
 const HISTORY_SIZE = 512 * 1024
 
@@ -91,19 +91,35 @@ async function isHeld(log: Log, room: string, after: number): Promise<boolean> {
 }
 
 async function missedFrame(log: Log, after: number, view: View, can: readonly string[]): Promise<Buffer | undefined> {
-  const ops = await opsBetween(log, view.room, after, view.seq)
+  const ops = await opsBetween(log, after, view)
   if (ops?.some((op) => op.path.startsWith('/value'))) ops.push({ op: 'replace', path: '/can', value: can })
   const frame = ops && view.patch(after, ops)
   return frame && frame.length < view.snapshot.length ? frame : undefined
 }
 
-/** The ops on a room's `state` document between two seqs, as its records carry them; `undefined` when they cannot tell. */
-async function opsBetween(log: Log, room: string, after: number, upTo: number): Promise<Operation[] | undefined> {
-  if (after < 1 || upTo - after > PAGE) return undefined
-  const records = await log.read(room, { after, limit: upTo - after })
-  if (records.length !== upTo - after) return undefined
-  const ops = records.flatMap((record) => record.ops)
-  return ops.some((op) => op.path === '') ? undefined : ops.filter((op) => VISIBLE.test(op.path))
+/** No operation on a `state` document has fewer characters. */
+const LEAST_OP = '{"op":"remove","path":"/value"}'.length
+
+/**
+ * The ops on a room's `state` document from a seq to a view, as the records carry them; `undefined` when they cannot tell,
+ * or are so many that the snapshot is smaller.
+ */
+async function opsBetween(
+  log: Log,
+  after: number,
+  { room, seq: upTo, snapshot }: View,
+): Promise<Operation[] | undefined> {
+  if (after < 1) return undefined
+  const ops: Operation[] = []
+  let place = after
+  for await (const record of recordsAfter(log, room, after)) {
+    if (record.seq > upTo) break
+    if (record.seq !== place + 1 || record.ops.some((op) => op.path === '')) return undefined
+    for (const op of record.ops) if (VISIBLE.test(op.path)) ops.push(op)
+    if (ops.length * LEAST_OP > snapshot.length) return undefined
+    place = record.seq
+  }
+  return place === upTo ? ops : undefined
 }
 
 /** The parts of the stored document that stand in the `state` document under the same path. */

@@ -18,7 +18,7 @@ import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
-import { historyOf, NOTHING, PAGE, type Position, recover, resume, snapshotLine } from './recovery.ts'
+import { historyOf, NOTHING, type Position, recover, resume, snapshotLine } from './recovery.ts'
 import { Retention } from './retention.ts'
 import { type JoinedRoom, type Publication, type Subscriber, Subscription } from './subscription.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
@@ -26,6 +26,9 @@ import { View } from './view.ts'
 import type { Wheel } from './wheel.ts'
 
 const DONE = (): void => {}
+
+/** Records that are read at once for one who follows the events: a socket that takes a few at a time costs no more. */
+const EVENTS_AT_ONCE = 100
 
 export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
@@ -283,7 +286,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   }
 
   recordsAfter(after: number): Promise<LogRecord[]> {
-    return this.#around.log.read(this.name, { after, limit: PAGE })
+    return this.#around.log.read(this.name, { after, limit: EVENTS_AT_ONCE })
   }
 
   // What the turns need.
