@@ -9,6 +9,8 @@ import type { z } from 'zod'
 import type { Credential, Principal, Verify } from './auth.ts'
 import { type Failure, failure, httpStatus, isFailure } from './errors.ts'
 import { bearerOf, unauthorized } from './handshake.ts'
+import { StorageRefused } from './log.ts'
+import type { Logger } from './logger.ts'
 import { fit, parseObject } from './protocol.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer as json } from './transport.ts'
 
@@ -44,6 +46,7 @@ export function createApi(
   verify: Verify,
   routes: readonly Route[],
   maxBody: number,
+  logger: Logger,
 ): (request: HttpRequest) => Promise<HttpAnswer> {
   return async (request) => {
     const body = request.method === 'POST' ? request.body(maxBody) : undefined
@@ -54,9 +57,20 @@ export function createApi(
     if (!route) return notThere(here.map(({ method }) => method))
     const call = callOf(route, request, caller.principal, await body)
     if (isFailure(call)) return refusal(call)
-    const answered = await route.answer(call)
-    return isFailure(answered) ? refusal(answered) : json(200, answered)
+    try {
+      const answered = await route.answer(call)
+      return isFailure(answered) ? refusal(answered) : json(200, answered)
+    } catch (error) {
+      logger.error({ err: error, path: request.path }, 'a request to the API could not be answered')
+      return refusal(outcomeUnknown(error))
+    }
   }
+}
+
+/** What was asked may have been done or not; it may be asked again. */
+function outcomeUnknown(error: unknown): Failure {
+  if (error instanceof StorageRefused) return failure('read_only', 'the storage takes no writes now')
+  return failure('internal', 'the request could not be answered')
 }
 
 async function authorize(verify: Verify, request: HttpRequest): Promise<Credential | Failure> {

@@ -34,8 +34,12 @@ const rows = {
 
 export type ErrorCode = keyof typeof rows
 
+/** Marks what was made here, so that nothing that came from outside can pass for it; JSON leaves it out. */
+const FAILURE = Symbol('failure')
+
 /** An `error` frame (protocol.md, "Server frames"), and at the same time the value that refuses a request. */
 export interface Failure {
+  readonly [FAILURE]: true
   readonly type: 'error'
   readonly code: ErrorCode
   readonly message: string
@@ -55,11 +59,11 @@ export function excerpt(text: string): string {
 
 /** Makes the `error` frame for `code`; `message` says what was expected, what came, and where. */
 export function failure(code: ErrorCode, message: string, details?: Record<string, unknown>): Failure {
-  return { type: 'error', code, message: excerpt(message), retry: rows[code].retry, ...details }
+  return { [FAILURE]: true, type: 'error', code, message: excerpt(message), retry: rows[code].retry, ...details }
 }
 
 export function isFailure(value: object): value is Failure {
-  return 'type' in value && value.type === 'error' && 'code' in value
+  return FAILURE in value
 }
 
 /** The HTTP status that carries the same verdict (RFC 9110). */

@@ -77,6 +77,9 @@ export const bodies = {
   replay: z.object({ seq: z.int().min(1) }),
 }
 
+/** Whether a user can have this name. */
+export const isUser = (given: string): boolean => user.safeParse(given).success
+
 type ClientFrames = { [T in keyof typeof clientFrames]: z.infer<(typeof clientFrames)[T]> }
 
 /** A number or string that the client chose to find its reply by (rule R1). */

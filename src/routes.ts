@@ -5,10 +5,10 @@
 import { type Call, type Route, withBody } from './api.ts'
 import type { Principal } from './auth.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
-import type { Inbox, InboxReading } from './inbox.ts'
+import type { InboxReading } from './inbox.ts'
 import type { Inboxes } from './inboxes.ts'
 import type { Story } from './journal.ts'
-import { bodies, MAX_USER } from './protocol.ts'
+import { bodies, isUser } from './protocol.ts'
 import type { Revocation } from './revocations.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
@@ -22,12 +22,12 @@ export interface Service {
   storyOf(connection: string): Story | undefined
 }
 
-export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): readonly Route[] {
+export function createRoutes(service: Service): readonly Route[] {
+  return [...roomRoutes(service), ...userRoutes(service).map(ofUser), ...operatorRoutes(service)]
+}
+
+function roomRoutes({ rooms }: Service): readonly Route[] {
   const room = ([machine, key]: readonly string[], { user }: Principal) => rooms.of(`${machine}/${key}`, user)
-  const revoked = async (revocation: Revocation, { caller }: Call) => ({
-    type: 'ok',
-    connections: await revoke(revocation, caller.user),
-  })
   return [
     withBody('POST', /^\/v1\/rooms\/([^/]+)\/([^/]+)\/events$/, bodies.event, async ({ parameters, body, caller }) => {
       const { event, key, if: expected, as } = body
@@ -37,21 +37,29 @@ export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): read
     {
       method: 'GET',
       path: /^\/v1\/rooms\/([^/]+)\/([^/]+)$/,
-      answer: ({ parameters, query, caller }) => {
-        const who = inTheNameOf(caller, query.get('as') ?? undefined)
-        return inRoom(room(parameters, who), (room, answer) => room.get(who, answer))
+      answer: (call) => {
+        const who = whoAsks(call)
+        if (isFailure(who)) return who
+        return inRoom(room(call.parameters, who), (room, answer) => room.get(who, answer))
       },
     },
     {
       method: 'GET',
       path: /^\/v1\/rooms\/([^/]+)\/([^/]+)\/history$/,
-      answer: ({ parameters, query, caller }) => {
-        const who = inTheNameOf(caller, query.get('as') ?? undefined)
-        const range = rangeOf(query)
+      answer: (call) => {
+        const who = whoAsks(call)
+        if (isFailure(who)) return who
+        const range = rangeOf(call.query)
         if (isFailure(range)) return range
-        return inRoom(room(parameters, who), (room, answer) => room.history(who, range, answer))
+        return inRoom(room(call.parameters, who), (room, answer) => room.history(who, range, answer))
       },
     },
+  ]
+}
+
+/** The first parameter of each is the user. */
+function userRoutes({ inboxes, revoke }: Service): readonly Route[] {
+  return [
     withBody(
       'POST',
       /^\/v1\/users\/([^/]+)\/messages$/,
@@ -59,7 +67,7 @@ export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): read
       ({ parameters: [user = ''], body, caller }) => {
         const { as, ...message } = body
         const from = inTheNameOf(caller, as).user
-        return inInbox(inboxes, user, (inbox, answer) => inbox.post({ ...message, from }, answer))
+        return new Promise((answer) => inboxes.of(user).post({ ...message, from }, answer))
       },
     ),
     {
@@ -75,23 +83,28 @@ export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): read
         read(inboxes, user, ({ dead }) => ({ type: 'dead-letters', user, letters: dead })),
     },
     withBody('POST', /^\/v1\/users\/([^/]+)\/dead-letters$/, bodies.replay, ({ parameters: [user = ''], body }) => {
-      return inInbox(inboxes, user, (inbox, answer) => inbox.replay(body.seq, answer))
+      return new Promise((answer) => inboxes.of(user).replay(body.seq, answer))
     }),
     {
       method: 'DELETE',
       path: /^\/v1\/users\/([^/]+)\/dead-letters\/(\d{1,15})$/,
       answer: ({ parameters: [user = '', seq] }) =>
-        inInbox(inboxes, user, (inbox, answer) => inbox.delete(Number(seq), answer)),
+        new Promise<object>((answer) => inboxes.of(user).delete(Number(seq), answer)),
     },
     {
       method: 'DELETE',
       path: /^\/v1\/users\/([^/]+)\/connections$/,
-      answer: (call) => revoked({ user: call.parameters[0] ?? '' }, call),
+      answer: ({ parameters: [user = ''], caller }) => ended(revoke({ user }, caller.user)),
     },
+  ]
+}
+
+function operatorRoutes({ revoke, storyOf }: Service): readonly Route[] {
+  return [
     {
       method: 'DELETE',
       path: /^\/v1\/tokens\/([^/]+)$/,
-      answer: (call) => revoked({ tokenId: call.parameters[0] ?? '' }, call),
+      answer: ({ parameters: [tokenId = ''], caller }) => ended(revoke({ tokenId }, caller.user)),
     },
     {
       method: 'GET',
@@ -102,6 +115,23 @@ export function createRoutes({ rooms, inboxes, revoke, storyOf }: Service): read
   ]
 }
 
+const NO_USER = 'a user has 1 to 128 characters'
+
+/** Refuses a name that no user can have. */
+function ofUser(route: Route): Route {
+  return { ...route, answer: (call) => (isUser(call.parameters[0] ?? '') ? route.answer(call) : misnamed('/user')) }
+}
+
+const misnamed = (path: string): Failure => failure('bad_frame', NO_USER, { path })
+
+/** The caller, or the user that `as` in the query names. */
+function whoAsks({ query, caller }: Call): Principal | Failure {
+  const as = query.get('as') ?? caller.user
+  return isUser(as) ? inTheNameOf(caller, as) : misnamed('/as')
+}
+
+const ended = async (revoked: Promise<number>): Promise<object> => ({ type: 'ok', connections: await revoked })
+
 /** The caller itself, or the user for whom it speaks, with the caller's scopes. */
 const inTheNameOf = (caller: Principal, user = caller.user): Principal => ({ ...caller, user })
 
@@ -111,17 +141,9 @@ function inRoom(room: Room | Failure, ask: (room: Room, answer: Answer) => void)
   return isFailure(room) ? Promise.resolve(room) : new Promise((answer) => ask(room, answer))
 }
 
-/** A name that is longer than a token's can be is nobody's. */
-function inInbox(inboxes: Inboxes, user: string, ask: (inbox: Inbox, answer: Answer) => void): Promise<object> {
-  if (user.length > MAX_USER) {
-    return Promise.resolve(failure('bad_frame', `a user is named by 1 to ${MAX_USER} characters`, { path: '/user' }))
-  }
-  return new Promise((answer) => ask(inboxes.of(user), answer))
-}
-
 function read(inboxes: Inboxes, user: string, show: (reading: InboxReading) => object): Promise<object> {
-  return inInbox(inboxes, user, (inbox, answer) => {
-    inbox.read((reading) => answer(isFailure(reading) ? reading : show(reading)))
+  return new Promise((answer) => {
+    inboxes.of(user).read((reading) => answer(isFailure(reading) ? reading : show(reading)))
   })
 }
 

@@ -103,7 +103,7 @@ export async function start(given: Config): Promise<Server> {
     return connections.endWhere((credential) => revocations.refuse(credential) !== undefined)
   }
   const storyOf = (connection: string) => journal.storyOf(connection)
-  const api = createApi(verify, createRoutes({ rooms, inboxes, revoke, storyOf }), config.maxFrame)
+  const api = createApi(verify, createRoutes({ rooms, inboxes, revoke, storyOf }), config.maxFrame, logger)
   const site = createSite({
     ...config,
     isReady: () => isReady && commits.isWritable,
