@@ -93,10 +93,9 @@ export class Draft {
     return undefined
   }
 
-  /** Tells the machine of everybody whom its document and the members disagree about: after a crash, and only then. */
+  /** Tells the machine of everybody whom it has not heard of: after a crash, or while nothing could be written. */
   settlePresence(): void {
-    const users = new Set([...(this.state?.document.present ?? []), ...this.#standing.members.users()])
-    for (const user of users) this.#tellPresence(user)
+    for (const user of this.#standing.members.unsettled) this.#tellPresence(user)
   }
 
   checkJoin(who: Principal): Failure | undefined {
@@ -184,7 +183,9 @@ export class Draft {
   /** `room.joined` or `room.left`, where the members say otherwise than the document (rule S8). */
   #tellPresence(user: string): void {
     const { machine, members, isWritable } = this.#standing
-    if (!machine.hasPresence || !this.state || !isWritable) return
+    if (!this.state || !isWritable) return
+    members.settle(user)
+    if (!machine.hasPresence) return
     const { present } = this.state.document
     const isIn = members.hasUser(user)
     if (isIn === present.includes(user)) return

@@ -1,5 +1,9 @@
-/** Who is in a room: connections by their id, and the users behind them, each counted once however many tabs. */
+/**
+ * Who is in a room: connections by their id, and the users behind them, each counted once however many tabs; and whose
+ * coming or going the room's machine has not heard of.
+ */
 export class Members {
+  readonly #unsettled = new Set<string>()
   readonly #userOf = new Map<string, string>()
   readonly #tabs = new Map<string, number>()
 
@@ -11,14 +15,27 @@ export class Members {
     return this.#tabs.has(user)
   }
 
-  users(): Iterable<string> {
-    return this.#tabs.keys()
+  /** Users of whom the machine may believe otherwise. */
+  get unsettled(): ReadonlySet<string> {
+    return this.#unsettled
+  }
+
+  /** The machine believes that these users are in. */
+  believed(present: readonly string[]): void {
+    for (const user of present) if (!this.#unsettled.delete(user)) this.#unsettled.add(user)
+  }
+
+  /** The machine knows of this one. */
+  settle(user: string): void {
+    this.#unsettled.delete(user)
   }
 
   add(connection: string, user: string): void {
     if (this.#userOf.has(connection)) return
     this.#userOf.set(connection, user)
-    this.#tabs.set(user, (this.#tabs.get(user) ?? 0) + 1)
+    const tabs = this.#tabs.get(user) ?? 0
+    this.#tabs.set(user, tabs + 1)
+    if (tabs === 0) this.#unsettled.add(user)
   }
 
   delete(connection: string): void {
@@ -26,7 +43,11 @@ export class Members {
     if (user === undefined) return
     this.#userOf.delete(connection)
     const tabs = (this.#tabs.get(user) ?? 0) - 1
-    if (tabs > 0) this.#tabs.set(user, tabs)
-    else this.#tabs.delete(user)
+    if (tabs > 0) {
+      this.#tabs.set(user, tabs)
+      return
+    }
+    this.#tabs.delete(user)
+    this.#unsettled.add(user)
   }
 }

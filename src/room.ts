@@ -299,14 +299,13 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
     for (const [id, { user }] of this.#subscriptions) this.#members.add(id, user)
+    this.#members.believed(document?.present ?? [])
     for (const subscription of this.#subscriptions.values()) subscription.catchUp(this.#published)
     this.#aftermath.settle(this.#state)
   }
 
   get isUnsettled(): boolean {
-    return (
-      this.#machine.hasPresence && this.#state?.document.present.some((user) => !this.#members.hasUser(user)) === true
-    )
+    return this.#machine.hasPresence && this.#state !== undefined && this.#members.unsettled.size > 0
   }
 
   rested(): void {

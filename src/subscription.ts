@@ -110,9 +110,12 @@ class StateCursor {
     if (this.#held === publication.base) this.#advance(publication.view, publication.patch)
   }
 
-  /** Whichever frame is smaller. */
+  /** Whichever frame is smaller; none where only the view is another, since its room was read from the log again. */
   catchUp(view: View): void {
-    if (this.#held?.seq === view.seq) return
+    if (this.#held?.seq === view.seq) {
+      this.#held = view
+      return
+    }
     const patch = this.#held && view.patchFrom(this.#held)
     this.#advance(view, patch && patch.length < view.snapshot.length ? patch : view.snapshot)
   }
