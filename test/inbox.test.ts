@@ -1,6 +1,7 @@
 /** The inbox: stored before it is acknowledged, delivered until it is settled, never lost. */
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
+import { serverHere } from './fixtures/here.ts'
 import { type ServerOptions, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
@@ -310,6 +311,34 @@ t.test('QUEUE-7 time is the server’s, kept through storage and restart', async
   await server.crashAndRestart()
   tab = await Tab.open(server, 'seven')
   t.match(await tab.next('message'), { time, attempt: 2 })
+})
+
+t.test('QUEUE-8 a message tells its age truthfully after 30 minutes', async (t) => {
+  const server = await serverHere(t)
+  const [sender, service] = [await Tab.open(server, 'sender'), await Service.of(server)]
+  const ages = async () => ((await service.get('/v1/users/eight/inbox')) as Frame).oldestAge
+  const later = (minutes: number) => {
+    const now = Date.now
+    Date.now = () => now() + minutes * 60_000
+    t.teardown(() => {
+      Date.now = now
+    })
+  }
+  t.equal(await ages(), 0, 'nothing waits')
+  const posted = Date.now()
+  await post(sender, 'eight', 'old')
+  const stored = Date.now()
+  later(30)
+  const [least, age, most] = [Date.now() - stored, await ages(), Date.now() - posted]
+  t.ok(least <= age && age <= most, `${age} ms lies between ${least} and ${most}`)
+  t.ok(age >= 30 * 60_000)
+  await post(sender, 'eight', 'new')
+  t.ok((await ages()) >= 30 * 60_000, 'the oldest counts')
+  const tab = await Tab.open(server, 'eight')
+  const { seq, time } = await tab.next('message')
+  t.ok(time >= posted && time <= stored, 'its time is the time when it was sent')
+  await tab.ask({ type: 'ack', seq })
+  t.ok((await ages()) < 30 * 60_000, 'the oldest is settled, and the new one is young')
 })
 
 t.test(
