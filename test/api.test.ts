@@ -1,7 +1,10 @@
 /** The server API: every route, what it answers, and everything it refuses; and the lines of docs/api.md, run. */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
-import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
+import { ROOT, SECRET, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
@@ -278,3 +281,49 @@ t.test('E2 what looks like a failure of ours is a frame like any other', async (
   const metrics = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text()
   t.notMatch(metrics, /anything at all/, 'nor does it make a label of a metric')
 })
+
+/** What of an answer is the same in every run: names, kinds, lengths, and every value but what is the moment's own. */
+function shapeOf(value: unknown, name = ''): unknown {
+  if (Array.isArray(value)) return value.map((one) => shapeOf(one))
+  if (typeof value !== 'object' || value === null) return VARYING.has(name) ? typeof value : value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shapeOf(inner, key)]))
+}
+
+const VARYING = new Set(['time', 'diedAt', 'oldestAge', 'epoch', 'connection', 'ms'])
+
+/** A terminal on which the lines of the docs are typed; what a line exports is there for the next. */
+class Shell {
+  readonly #env: Record<string, string | undefined> = { ...process.env, CHARTROOM_JWT_SECRET: SECRET }
+
+  async type(line: string): Promise<string> {
+    const { stdout } = await promisify(execFile)('bash', ['-euc', `${line}\necho "TOKEN $TOKEN"`], {
+      cwd: ROOT,
+      env: this.#env,
+    })
+    const [, answer = '', token = ''] = /^(.*)TOKEN (\S+)\n$/s.exec(stdout) ?? []
+    this.#env.TOKEN = token
+    return answer
+  }
+}
+
+t.test('the lines of docs/api.md, each with the answer that stands behind it', async (t) => {
+  const server = await startServer(t, { env: { CHARTROOM_ACK_TIMEOUT: '100' } })
+  const ann = await Tab.open(server, 'ann')
+  const text = readFileSync(join(ROOT, 'docs/api.md'), 'utf8')
+  const steps = [...text.matchAll(/^```sh\n(.*?)^```\n(?:```json\n(.*?)^```\n)?/gms)]
+  t.ok(steps.length > 12, `${steps.length} lines`)
+  const shell = new Shell()
+  for (const [, line = '', answer] of steps) {
+    if (line.includes('dead-letters')) await ann.until(async () => (await died(server, 'ann')) >= 1)
+    const typed = line
+      .replaceAll('127.0.0.1:8080', `127.0.0.1:${server.port}`)
+      .replaceAll(/c_\w+/g, (ann.frames[0] as Frame).connection)
+    const got = await shell.type(typed)
+    if (answer) t.same(shapeOf(JSON.parse(got)), shapeOf(JSON.parse(answer)), line)
+  }
+})
+
+/** How many messages of a user were ever given up on: those replayed meanwhile are too. */
+async function died(server: ServerProcess, user: string): Promise<number> {
+  return ((await (await Service.of(server)).get(`/v1/users/${user}/inbox`)) as Frame).deadLetters
+}
