@@ -34,12 +34,11 @@ const rows = {
 
 export type ErrorCode = keyof typeof rows
 
-/** Marks what was made here, so that nothing that came from outside can pass for it; JSON leaves it out. */
-const FAILURE = Symbol('failure')
+/** Those that were made here: nothing that came from outside can pass for one, whatever it looks like. */
+const failures = new WeakSet<object>()
 
 /** An `error` frame (protocol.md, "Server frames"), and at the same time the value that refuses a request. */
 export interface Failure {
-  readonly [FAILURE]: true
   readonly type: 'error'
   readonly code: ErrorCode
   readonly message: string
@@ -59,11 +58,13 @@ export function excerpt(text: string): string {
 
 /** Makes the `error` frame for `code`; `message` says what was expected, what came, and where. */
 export function failure(code: ErrorCode, message: string, details?: Record<string, unknown>): Failure {
-  return { [FAILURE]: true, type: 'error', code, message: excerpt(message), retry: rows[code].retry, ...details }
+  const made: Failure = { type: 'error', code, message: excerpt(message), retry: rows[code].retry, ...details }
+  failures.add(made)
+  return made
 }
 
 export function isFailure(value: object): value is Failure {
-  return FAILURE in value
+  return failures.has(value)
 }
 
 /** The HTTP status that carries the same verdict (RFC 9110). */
