@@ -5,7 +5,7 @@
  * `Failure`; so many of them within so many milliseconds are a reason to close (rule E1).
  */
 import type { Config } from './config.ts'
-import { type CloseReason, type Failure, failure } from './errors.ts'
+import { type CloseReason, type Failure, failure, isFailure } from './errors.ts'
 import { idOf } from './glance.ts'
 import { Allowance, SlidingCount } from './limits.ts'
 import { type ClientFrame, read } from './protocol.ts'
@@ -68,7 +68,9 @@ export class Intake {
 
 /** What is too large or nested too deeply was not parsed; its `id` is looked for all the same (rule R1). */
 function withId(frame: ClientFrame | Failure, bytes: ArrayBuffer): ClientFrame | Failure {
-  const isUnread = 'code' in frame && (frame.code === 'too_large' || frame.path === '')
-  const id = isUnread ? idOf(bytes) : undefined
-  return id === undefined ? frame : ({ ...frame, id } as Failure)
+  if (!isFailure(frame) || (frame.code !== 'too_large' && frame.path !== '')) return frame
+  const id = idOf(bytes)
+  if (id === undefined) return frame
+  const { code, message, path } = frame
+  return failure(code, message, { ...(path !== undefined && { path }), id })
 }

@@ -9,7 +9,18 @@ import { parseArgs } from 'node:util'
 import { bar } from './progress.ts'
 import type { Torture } from './torture.ts'
 
-const NAMES = ['cleanup', 'half-open', 'idle', 'drain', 'flood', 'kill', 'power-cut', 'disk', 'disk-bound'] as const
+const NAMES = [
+  'cleanup',
+  'half-open',
+  'idle',
+  'drain',
+  'flood',
+  'kill',
+  'power-cut',
+  'disk',
+  'disk-bound',
+  'resume',
+] as const
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { size: { type: 'string' } } })
 const name = NAMES.find((known) => known === positionals[0])
