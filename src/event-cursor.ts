@@ -4,30 +4,24 @@
  * Always true: the cursor is the seq of the last event that the subscriber's socket took. Who stands at the end is handed
  * what is published; who does not reads on along the log, a page at a time, for as long as its socket takes it.
  */
-import { DamagedLog, type LogRecord } from './log.ts'
-import { encode } from './protocol.ts'
+import { DamagedLog } from './log.ts'
 import type { Delivery } from './transport.ts'
 
-/** The log of one room, as far as it was published. */
+/** What was published of a room. */
 export interface EventSource {
-  readonly name: string
-  readonly epoch: string
   /** The seq up to which everybody may know. */
   readonly seq: number
-  /** Records behind `after`; from the first that is still held where those were trimmed. @throws {DamagedLog} */
-  recordsAfter(after: number): Promise<LogRecord[]>
+  /** Some `event` frames right behind `after`, one at least; `undefined` where they were trimmed. @throws {DamagedLog} */
+  framesAfter(after: number): Promise<readonly Uint8Array[] | undefined>
 }
 
 /** What an event cursor needs of the connection behind it. */
 export interface Follower {
   readonly congested: boolean
   deliver(frame: Uint8Array): Delivery
+  /** What `run` delivers goes out together. */
+  together(run: () => void): void
   fellBehind(): void
-}
-
-/** The `event` frame of a record. */
-export function eventFrame({ name: room, epoch }: EventSource, { seq, event, from, time }: LogRecord): Buffer {
-  return Buffer.from(encode({ type: 'event', room, epoch, seq, event, from, time }))
 }
 
 export class EventCursor {
@@ -48,8 +42,7 @@ export class EventCursor {
 
   /** Hands over the events behind `base`, unless the follower stands elsewhere. */
   publish(base: number, { events }: { readonly events: readonly Buffer[] }): void {
-    if (this.#seq !== base || this.#isReading) return
-    for (const frame of events) if (!this.#advance(frame)) return
+    if (this.#seq === base && !this.#isReading) this.#advanceAll(events)
   }
 
   /** Reads on along the log, until the end or until the socket takes no more. */
@@ -68,14 +61,20 @@ export class EventCursor {
 
   /** @returns whether the page was taken whole. */
   async #readPage(): Promise<boolean> {
-    const records = await this.#source.recordsAfter(this.#seq)
-    if (records[0]?.seq !== this.#seq + 1) {
-      this.#follower.fellBehind()
-      return false
-    }
-    return records
-      .filter(({ seq }) => seq <= this.#source.seq)
-      .every((record) => this.#advance(eventFrame(this.#source, record)))
+    const frames = await this.#source.framesAfter(this.#seq)
+    if (frames) return this.#advanceAll(frames)
+    this.#follower.fellBehind()
+    return false
+  }
+
+  /** @returns whether all were taken. */
+  #advanceAll(frames: readonly Uint8Array[]): boolean {
+    if (frames.length === 1) return frames.every((frame) => this.#advance(frame))
+    let isWhole = false
+    this.#follower.together(() => {
+      isWhole = frames.every((frame) => this.#advance(frame))
+    })
+    return isWhole
   }
 
   #advance(frame: Uint8Array): boolean {

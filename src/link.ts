@@ -62,6 +62,12 @@ export class Link {
     return delivery
   }
 
+  /** What `run` sends goes out in as few pieces as may be. */
+  together(run: () => void): void {
+    if (this.#socket) this.#socket.together(run)
+    else run()
+  }
+
   /** A frame that is sent whatever waits already, up to a limit (rule S7). */
   reply(frame: string): void {
     if (this.congested) this.#unread += Buffer.byteLength(frame)

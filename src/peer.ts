@@ -102,6 +102,10 @@ export abstract class Peer implements Party {
     return this.link.send(frame)
   }
 
+  together(run: () => void): void {
+    this.link.together(run)
+  }
+
   /** Answers a bad frame; too many of them end the connection. */
   fault(fault: Failure): void {
     this.reply(fault)

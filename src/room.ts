@@ -11,9 +11,10 @@ import { DedupeWindow } from './dedupe.ts'
 import type { RoomState } from './document.ts'
 import { Draft, type Sending, type Standing } from './draft.ts'
 import { type Failure, isFailure } from './errors.ts'
-import { type EventSource, eventFrame } from './event-cursor.ts'
+import type { EventSource } from './event-cursor.ts'
+import { EventPages, eventFrame } from './event-pages.ts'
 import type { Arrival } from './live.ts'
-import type { Log, LogRecord } from './log.ts'
+import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
@@ -26,9 +27,6 @@ import { View } from './view.ts'
 import type { Wheel } from './wheel.ts'
 
 const DONE = (): void => {}
-
-/** Records that are read at once for one who follows the events: a socket that takes a few at a time costs no more. */
-const EVENTS_AT_ONCE = 100
 
 export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
@@ -58,6 +56,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   readonly #turns: Turns<Draft>
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #retention: Retention
+  readonly #pages: EventPages
   #members = new Members()
   #keys = new DedupeWindow()
   #state: RoomState | undefined
@@ -72,6 +71,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#around = around
     this.#published = new View(this.name, '', 0, undefined)
     this.#retention = new Retention(machine.policy)
+    this.#pages = new EventPages(around.log)
     this.#turns = new Turns(this, around.commits, around.logger)
     void this.#turns.load()
   }
@@ -231,12 +231,13 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     const base = this.#published
     const view = new View(this.name, base.epoch, seq, this.#machine.project(this.#state))
     this.#published = view
+    this.#pages.forget()
     const watchers = [...this.#subscriptions.values()]
     return {
       base,
       view,
       patch: watchers.some(({ wantsState }) => wantsState) ? view.patchFrom(base) : NOTHING,
-      events: watchers.some(({ wantsEvents }) => wantsEvents) ? records.map((record) => eventFrame(this, record)) : [],
+      events: watchers.some(({ wantsEvents }) => wantsEvents) ? records.map((record) => eventFrame(view, record)) : [],
     }
   }
 
@@ -277,16 +278,12 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
 
   // What those who follow the events need.
 
-  get epoch(): string {
-    return this.#published.epoch
-  }
-
   get seq(): number {
     return this.#published.seq
   }
 
-  recordsAfter(after: number): Promise<LogRecord[]> {
-    return this.#around.log.read(this.name, { after, limit: EVENTS_AT_ONCE })
+  framesAfter(after: number): Promise<readonly Buffer[] | undefined> {
+    return this.#pages.framesAfter(this.#published, after)
   }
 
   // What the turns need.
@@ -296,6 +293,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#keys = keys
     this.#state = document && this.#hosted.restore(document)
     this.#published = new View(this.name, epoch, seq, this.#state && this.#machine.project(this.#state))
+    this.#pages.forget()
     this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
     for (const [id, { user }] of this.#subscriptions) this.#members.add(id, user)
@@ -309,6 +307,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   }
 
   rested(): void {
+    this.#pages.forget()
     if (this.isIdle) this.#around.onIdle(this)
   }
 

@@ -17,6 +17,8 @@ export interface Subscriber {
   /** Whether frames handed over now would only wait in memory. */
   readonly congested: boolean
   deliver(frame: Uint8Array): Delivery
+  /** What `run` delivers goes out together. */
+  together(run: () => void): void
   /** It is in `room` from now on, let in as `who`; it asks for a recheck where that is another by now. `false`: it is gone meanwhile. */
   entersRoom(room: JoinedRoom, who: Principal): boolean
   /** It is out of `room`; `why` where it did not ask for that. */

@@ -145,6 +145,11 @@ class UwsSocket implements Socket {
     return this.#ws ? (DELIVERIES[this.#ws.send(frame)] ?? 'dropped') : 'dropped'
   }
 
+  together(run: () => void): void {
+    if (this.#ws) this.#ws.cork(run)
+    else run()
+  }
+
   ping(): Delivery {
     return this.#ws ? (DELIVERIES[this.#ws.ping()] ?? 'dropped') : 'dropped'
   }

@@ -10,6 +10,8 @@ export type Delivery = 'sent' | 'queued' | 'dropped'
 export interface Socket {
   /** A text frame, as a string or, where many get the same, as bytes that were encoded once. */
   send(frame: string | Uint8Array): Delivery
+  /** What `run` sends goes out in as few pieces as may be. */
+  together(run: () => void): void
   ping(): Delivery
   /** Sends a close frame (RFC 6455 5.5.1) and ends the connection behind it; `reason` holds at most 123 bytes. */
   end(code: number, reason: string): void
