@@ -80,14 +80,16 @@ const mistakes: Record<string, { by: Decode; why: RegExp }> = {
   'E2 has a code of its own': {
     by: (text) => {
       const found = decode(text)
-      return found.type === 'error' ? { ...found, code: 'bad_event' as never } : found
+      return isFailure(found) ? failure('bad_event', found.message, { id: found.id }) : found
     },
     why: /bad_event is none of/,
   },
   'R1 forgets the id of a failure': {
     by: (text) => {
-      const { id, ...found } = decode(text)
-      return (found.type === 'error' ? found : { id, ...found }) as ClientFrame
+      const found = decode(text)
+      if (!isFailure(found)) return found
+      const { id: _, code, message, retry: __, type: ___, ...details } = found
+      return failure(code, message, details)
     },
     why: /the id of the frame is missing/,
   },
