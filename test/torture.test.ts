@@ -10,7 +10,7 @@ t.setTimeout(180_000)
 const unseen = (): void => {}
 
 t.test('CLEAN-8 X2 ended at random, with traffic: everything is back at its baseline', async (t) => {
-  const { figures, violations } = await cleanup(300, unseen, 1100)
+  const { figures, violations } = await cleanup(300, unseen, 2000)
   t.same(violations, [], JSON.stringify(figures))
 })
 
