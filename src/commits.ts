@@ -11,6 +11,9 @@ import type { Logger } from './logger.ts'
 /** Milliseconds between two questions whether the storage takes writes again. */
 const PROBE_EVERY = 250
 
+/** Milliseconds that the log may take to say that a transaction is durable. */
+const PATIENCE = 10_000
+
 /** One that takes part: `commit` takes its turn, and calls `append` before it first awaits, or not at all. */
 export interface Participant {
   commit(): Promise<void>
@@ -25,6 +28,11 @@ export class Commits {
   #scheduled = false
   #underWay = false
   #probing: NodeJS.Timeout | undefined
+  #tellStuck = (_error: Error): void => {}
+  /** Resolves when the log does not answer any more: what is under way has no known end, and nothing comes after it. */
+  readonly stuck = new Promise<Error>((resolve) => {
+    this.#tellStuck = resolve
+  })
 
   constructor(log: Log, logger: Logger) {
     this.#log = log
@@ -84,14 +92,24 @@ export class Commits {
 
   async #write(group: Group): Promise<void> {
     this.#underWay = true
+    const watchdog = setTimeout(() => this.#timedOut(group), PATIENCE)
     try {
       group.resolve(await this.#log.commit(group.batches))
     } catch (error) {
       if (error instanceof StorageRefused) this.#refused(error)
       group.reject(error)
     }
+    clearTimeout(watchdog)
     this.#underWay = false
     if (this.#due.size > 0) this.#schedule()
+  }
+
+  /** Those who wait may ask again (rule R3); a log that is stuck stays so until the process is another one. */
+  #timedOut(group: Group): void {
+    const error = new Error(`the log did not say within ${PATIENCE} ms that it has written`)
+    group.reject(error)
+    this.#underWay = false
+    this.#tellStuck(error)
   }
 
   #refused(error: StorageRefused): void {

@@ -42,7 +42,7 @@ export interface Server {
   readonly machines: readonly string[]
   /** Makes a token where the server holds the secret itself; `undefined` where keys are elsewhere. */
   readonly issueToken: ((user: string) => Promise<string>) | undefined
-  /** Resolves when the log turns out to be damaged as a whole: there is nothing left but to stop. */
+  /** Resolves when the log turns out to be damaged as a whole, or answers no more: there is nothing left but to stop. */
   readonly unsound: Promise<Error>
   /** Tells every client to come back later, flushes the log, and lets go of everything. */
   stop(): Promise<void>
@@ -123,8 +123,8 @@ export async function start(given: Config): Promise<Server> {
     { upgrade: (upgrade) => connections.accept(upgrade), request },
   )
 
-  const { unsound } = custody
-  void unsound.then((error) => logger.fatal({ err: error }, 'the log is damaged; the server has to end'))
+  const unsound = Promise.race([custody.unsound, commits.stuck])
+  void unsound.then((error) => logger.fatal({ err: error }, 'the log cannot be served from; the server has to end'))
   const stop = async (): Promise<void> => {
     isReady = false
     transport.stopListening()
