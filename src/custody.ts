@@ -71,8 +71,9 @@ export class Custody {
     try {
       return openLmdbLog(this.#folder)
     } catch (error) {
-      const isUnsound = error instanceof DamagedLog || (error as Error).message.startsWith('MDB_')
-      throw isUnsound ? this.#unsound((error as Error).message) : error
+      const { message } = error as Error
+      if (error instanceof DamagedLog || message.startsWith('MDB_')) throw this.#unsound(message)
+      throw new Error(`the log in ${this.#folder} cannot be opened: ${message}`)
     }
   }
 

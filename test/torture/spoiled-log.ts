@@ -176,10 +176,13 @@ export async function begin(server: ServerProcess, data: string): Promise<Verdic
   return verdict
 }
 
-/** A refusal ends with 1, and all on stderr is our own words, which say where; anything else is a death, or no advice. */
+/** A refusal ends with 1, and all on stderr but the log's lines is our own words, which say where; else it is a death, or no advice. */
 function refusal(message: string, stderr: string, data: string): Verdict {
   if (!message.startsWith('the server ended with 1:')) return { class: 'died', why: message.slice(0, 120) }
-  const lines = stderr.trim().split('\n')
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('{'))
   const isAdvice = lines.every((line) => line.startsWith('chartroom: ')) && stderr.includes(data)
   return { class: isAdvice ? 'refused' : 'no advice', why: lines.at(-1) ?? '' }
 }
