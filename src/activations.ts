@@ -20,8 +20,11 @@ export class Activations<T extends Activatable> {
   readonly #active = new Map<string, T>()
   readonly #idle = new Map<T, Deadline>()
 
-  constructor(wheel: Wheel) {
+  readonly #onPassivated: () => void
+
+  constructor(wheel: Wheel, onPassivated = (): void => {}) {
     this.#wheel = wheel
+    this.#onPassivated = onPassivated
   }
 
   get size(): number {
@@ -55,6 +58,7 @@ export class Activations<T extends Activatable> {
     if (!one.isIdle) return
     this.#active.delete(one.name)
     one.stop()
+    this.#onPassivated()
   }
 
   stop(): void {

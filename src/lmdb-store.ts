@@ -1,8 +1,8 @@
 /**
- * The LMDB environment of a log: its four tables, and how their keys are made. The only importer of lmdb.
+ * The LMDB environment of a log: its five tables, and how their keys are made. The only importer of lmdb.
  *
  * `topics` name → a topic's own entry; `segments` (topic number, last seq) → the lines of one commit; `snapshots` topic
- * number → the newest one; `meta` the format and the epoch. Keys are big-endian, so a topic's segments lie in order.
+ * number → the newest one; `wakes` (instant, topic number) → the topic's name; `meta` the format and the epoch. Keys are big-endian, so a topic's segments lie in order.
  *
  * Always true: a value begins with the checksum of its place (`seal.ts`), since LMDB itself has no checksums.
  */
@@ -15,7 +15,7 @@ import { place, seal, unseal } from './seal.ts'
 export type { Database }
 
 /** What `meta` says of the layout: a log of another one is not opened. */
-export const FORMAT = '2'
+export const FORMAT = '3'
 
 /** Which life of the log it is: another one for each. */
 export const newEpoch = (): string => randomUUID().slice(0, 8)
@@ -28,6 +28,8 @@ export interface TopicEntry {
   readonly id: number
   /** The seq up to which its records were forgotten. */
   readonly trimmed: number
+  /** When it wants to be looked at (`Batch.wake`). */
+  readonly wake: number | null
 }
 
 export interface Store {
@@ -36,6 +38,7 @@ export interface Store {
   readonly topics: Database<Buffer, string>
   readonly segments: Database<Buffer, Buffer>
   readonly snapshots: Database<Buffer, Buffer>
+  readonly wakes: Database<Buffer, Buffer>
   readonly meta: Database<Buffer, string>
 }
 
@@ -56,6 +59,7 @@ export function openStore(folder: string, { readOnly = false } = {}): Store {
     topics: root.openDB('topics', { encoding: 'binary' }),
     segments: root.openDB('segments', byNumber),
     snapshots: root.openDB('snapshots', byNumber),
+    wakes: root.openDB('wakes', byNumber),
     meta: root.openDB('meta', { encoding: 'binary' }),
   }
 }
@@ -65,8 +69,8 @@ export function readEntry(name: string, sealed: Buffer): TopicEntry {
   return decodeLine<TopicEntry>(unseal(place(name), sealed).toString())
 }
 
-export function sealEntry(name: string, { id, trimmed }: TopicEntry): Buffer {
-  return seal(place(name), Buffer.from(encodeLine({ id, trimmed } satisfies TopicEntry)))
+export function sealEntry(name: string, { id, trimmed, wake }: TopicEntry): Buffer {
+  return seal(place(name), Buffer.from(encodeLine({ id, trimmed, wake } satisfies TopicEntry)))
 }
 
 /** @throws {DamagedLog} */
@@ -96,14 +100,28 @@ export function segmentKey(id: number, seq: number): Buffer {
 
 export const seqOf = (key: Buffer): number => key.readUIntBE(4, 6)
 
+/** 6 bytes instant, 4 bytes topic number. */
+export function wakeKey(instant: number, id: number): Buffer {
+  const key = Buffer.allocUnsafe(10)
+  key.writeUIntBE(instant, 0, 6)
+  key.writeUInt32BE(id, 6)
+  return key
+}
+
+export const wakingTopicOf = (key: Buffer): number => key.readUInt32BE(6)
+export const instantOf = (key: Buffer): number => key.readUIntBE(0, 6)
+
+/** The latest instant that a key can hold. */
+export const MAX_INSTANT = 2 ** 48 - 1
+
 /** The range of a topic's segments that end at `from` or later, up to `to`. */
-export const segmentsOf = ({ id }: TopicEntry, from: number, to?: number) => ({
+export const segmentsOf = ({ id }: Pick<TopicEntry, 'id'>, from: number, to?: number) => ({
   start: segmentKey(id, from),
   end: to === undefined ? segmentKey(id + 1, 0) : segmentKey(id, to + 1),
 })
 
 /** The range that holds a topic's last segment alone. */
-export const lastSegmentOf = ({ id }: TopicEntry) => ({
+export const lastSegmentOf = ({ id }: Pick<TopicEntry, 'id'>) => ({
   start: segmentKey(id + 1, 0),
   end: segmentKey(id, 0),
   reverse: true,

@@ -8,7 +8,9 @@
 import { statfsSync } from 'node:fs'
 import {
   FORMAT,
+  instantOf,
   lastSegmentOf,
+  MAX_INSTANT,
   newEpoch,
   openStore,
   readEntry,
@@ -21,6 +23,7 @@ import {
   seqOf,
   type TopicEntry,
   topicKey,
+  wakeKey,
 } from './lmdb-store.ts'
 import {
   type Batch,
@@ -34,6 +37,7 @@ import {
   type LogSnapshot,
   StorageRefused,
   standingOf,
+  type Wake,
   withoutHole,
 } from './log.ts'
 import { place, seal, unseal } from './seal.ts'
@@ -59,11 +63,12 @@ const READERS_EVERY = 1000
 interface Topic extends TopicEntry {
   readonly name: string
   trimmed: number
+  wake: number | null
   last: number
 }
 
 /** Where a topic stands to which nobody has ever written. */
-const UNBORN: Topic = { id: 0, trimmed: 0, name: '', last: 0 }
+const UNBORN: Topic = { id: 0, trimmed: 0, wake: null, name: '', last: 0 }
 
 class LmdbLog implements Log {
   readonly #store: Store
@@ -100,7 +105,7 @@ class LmdbLog implements Log {
     await this.#write(0, () => void this.#store.meta.put('probe', sealMeta('probe', `${Date.now()}`)))
   }
 
-  #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
+  #append({ topic: name, after, lines, snapshot, trim, wake }: Batch): CommitResult {
     const { segments, snapshots } = this.#store
     const known = standingOf(() => this.#topic(name) ?? UNBORN)
     if ('damaged' in known) return known
@@ -117,7 +122,19 @@ class LmdbLog implements Log {
     }
     topic.last = last
     if (trim !== undefined && trim > topic.trimmed) this.#trim(topic, trim)
+    if (wake !== undefined && wake !== topic.wake) this.#wakeAt(topic, wake)
     return { last }
+  }
+
+  #wakeAt(topic: Topic, instant: number | null): void {
+    const { wakes, topics } = this.#store
+    if (topic.wake !== null) wakes.remove(wakeKey(topic.wake, topic.id))
+    topic.wake = instant === null ? null : Math.min(instant, MAX_INSTANT)
+    if (topic.wake !== null) {
+      const key = wakeKey(topic.wake, topic.id)
+      wakes.put(key, seal(place(topic.name, key), Buffer.from(topic.name)))
+    }
+    topics.put(topic.name, sealEntry(topic.name, topic))
   }
 
   /** Forgets whole segments only, and never the last one: it says where the topic stands. */
@@ -156,6 +173,15 @@ class LmdbLog implements Log {
 
   async epoch(_topic: string): Promise<string> {
     return this.#epoch
+  }
+
+  async wakes({ from, to, limit }: { from: number; to: number; limit: number }): Promise<Wake[]> {
+    const range = { start: wakeKey(from, 0), end: wakeKey(Math.min(to, MAX_INSTANT), 0xffffffff), limit }
+    return [...this.#store.wakes.getRange(range)].map(({ key, value }) => {
+      const topic = value.subarray(4).toString()
+      unseal(place(topic, key), value)
+      return { topic, at: instantOf(key) }
+    })
   }
 
   async topics(prefix: string): Promise<string[]> {
@@ -222,7 +248,7 @@ class LmdbLog implements Log {
   }
 
   #createTopic(name: string): Topic {
-    const topic = this.#remember({ id: this.#nextTopic++, trimmed: 0, name, last: 0 })
+    const topic = this.#remember({ id: this.#nextTopic++, trimmed: 0, wake: null, name, last: 0 })
     this.#store.topics.put(name, sealEntry(name, topic))
     return topic
   }

@@ -14,6 +14,7 @@ import {
   type LogRecord,
   type LogSnapshot,
   standingOf,
+  type Wake,
   withoutHole,
 } from './log.ts'
 
@@ -22,6 +23,7 @@ interface Topic {
   trimmed: number
   segments: { readonly last: number; readonly bytes: Buffer }[]
   snapshot?: string
+  wake: number | null
 }
 
 export class MemoryLog implements Log {
@@ -35,8 +37,8 @@ export class MemoryLog implements Log {
 
   async probe(): Promise<void> {}
 
-  #append({ topic: name, after, lines, snapshot, trim }: Batch): CommitResult {
-    const topic = standingOf((): Topic => this.#topic(name) ?? { last: 0, trimmed: 0, segments: [] })
+  #append({ topic: name, after, lines, snapshot, trim, wake }: Batch): CommitResult {
+    const topic = standingOf((): Topic => this.#topic(name) ?? { last: 0, trimmed: 0, segments: [], wake: null })
     if ('damaged' in topic) return topic
     if (topic.last !== after) return { conflict: { actual: topic.last } }
     const last = after + lines.length
@@ -44,6 +46,7 @@ export class MemoryLog implements Log {
     if (snapshot) topic.snapshot = snapshot
     if (trim !== undefined) this.#trim(topic, trim)
     topic.last = last
+    if (wake !== undefined) topic.wake = wake
     this.#topics.set(name, topic)
     return { last }
   }
@@ -70,6 +73,12 @@ export class MemoryLog implements Log {
 
   async epoch(): Promise<string> {
     return this.#epoch
+  }
+
+  async wakes({ from, to, limit }: { from: number; to: number; limit: number }): Promise<Wake[]> {
+    const wakes = [...this.#topics].map(([topic, { wake }]) => ({ topic, at: wake ?? Number.POSITIVE_INFINITY }))
+    const due = wakes.filter(({ at }) => at >= from && at <= to && Number.isFinite(at))
+    return due.sort((a, b) => a.at - b.at).slice(0, limit)
   }
 
   async topics(prefix: string): Promise<string[]> {

@@ -159,6 +159,7 @@ async function copyAll(source: Store, copied: Store): Promise<number> {
   await copyTable(source.topics, copied.topics)
   await copyTable(source.snapshots, copied.snapshots)
   await copyTable(source.segments, copied.segments)
+  await copyTable(source.wakes, copied.wakes)
   await copied.root.flushed
   transaction.done()
   return entries

@@ -4,7 +4,16 @@
  *
  * Always true: damage is told by topic where it is one topic's, and without a name where the environment is not sound.
  */
-import { readEntry, readMeta, type Store, seqOf, type TopicEntry, topicOf } from './lmdb-store.ts'
+import {
+  instantOf,
+  readEntry,
+  readMeta,
+  type Store,
+  seqOf,
+  type TopicEntry,
+  topicOf,
+  wakingTopicOf,
+} from './lmdb-store.ts'
 import { DamagedLog, decodeLine, decodeSegment, type LogSnapshot, withoutHole } from './log.ts'
 import { place, unseal } from './seal.ts'
 
@@ -62,6 +71,17 @@ export function* verify(store: Store): Generator<Damage | undefined> {
       }
     },
     (key) => byId.get(topicOf(key))?.name ?? null,
+  )
+  yield* each(
+    store.wakes,
+    'wakes',
+    (key, value) => {
+      const topic = byId.get(wakingTopicOf(key))
+      if (!topic) throw new DamagedLog(`a wake belongs to no topic (number ${wakingTopicOf(key)})`)
+      if (unseal(place(topic.name, key), value).toString() !== topic.name || instantOf(key) !== topic.wake)
+        throw new DamagedLog(`it is to be looked at at ${topic.wake}, and is listed otherwise`)
+    },
+    (key) => byId.get(wakingTopicOf(key))?.name ?? null,
   )
 }
 

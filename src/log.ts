@@ -39,6 +39,17 @@ export interface Batch {
   readonly snapshot?: string
   /** Records up to this seq may be forgotten: a snapshot stands at or behind it. */
   readonly trim?: number
+  /**
+   * When the topic wants to be looked at, until another commit says otherwise: Unix epoch milliseconds, 0 for the next
+   * start, `null` for never.
+   */
+  readonly wake?: number | null
+}
+
+/** A topic that wants to be looked at. */
+export interface Wake {
+  readonly topic: string
+  readonly at: number
 }
 
 /** A topic's last place after the commit, that somebody else was there first, or why what is stored cannot be gone on from. */
@@ -67,6 +78,8 @@ export interface Log {
   getSnapshot(topic: string): Promise<LogSnapshot | undefined>
   /** Which life of the log a topic's seqs count in; changes when a log was lost, reset or restored from a backup. */
   epoch(topic: string): Promise<string>
+  /** Topics that want to be looked at between two instants, both included, the earliest first. */
+  wakes(range: { from: number; to: number; limit: number }): Promise<Wake[]>
   /** The names of all topics that begin with `prefix`, in no order. */
   topics(prefix: string): Promise<string[]>
   /** Refuses a topic from now on, for reading and writing, since what is stored of it cannot be trusted. */

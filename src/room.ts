@@ -28,6 +28,11 @@ import type { Wheel } from './wheel.ts'
 
 const DONE = (): void => {}
 
+/** When a room must be looked at though nobody asks: at the next start, at its next delay, or never. */
+function wakeOf({ document: { present, invokes, delays } }: RoomState): number | null {
+  return present.length > 0 || Object.keys(invokes).length > 0 ? 0 : (delays[0]?.dueAt ?? null)
+}
+
 export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
 /** What a room needs around it. */
@@ -218,7 +223,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
       snapshot: snapshotLine(seq, state.document, this.#keys, time),
       trim: this.#retention.snapshotAt(seq, time),
     }
-    const batch = { topic: this.name, after: this.#published.seq, lines, ...snapshot }
+    const batch = { topic: this.name, after: this.#published.seq, lines, ...snapshot, wake: wakeOf(state) }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)
       throw new Error(`somebody else wrote to ${this.name}, which is at ${result.conflict.actual}`)

@@ -1,7 +1,7 @@
 /** The registry of rooms: what a name means, and which machine it is an instance of. */
 import { Activations } from './activations.ts'
 import type { Commits } from './commits.ts'
-import { type Failure, failure } from './errors.ts'
+import { type Failure, failure, isFailure } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
@@ -25,9 +25,10 @@ export class Rooms {
   readonly #around: RoomsSurroundings
   readonly #active: Activations<Room>
 
-  constructor(around: RoomsSurroundings) {
+  /** @param onPassivated told when a room has gone to sleep */
+  constructor(around: RoomsSurroundings, onPassivated: () => void) {
     this.#around = around
-    this.#active = new Activations(around.wheel)
+    this.#active = new Activations(around.wheel, onPassivated)
   }
 
   get size(): number {
@@ -54,6 +55,13 @@ export class Rooms {
     if (!NAME.test(`${machineName}/${key}`))
       return failure('bad_room', 'your user id is no room key', { path: '/room' })
     return this.#active.get(`${machineName}/${key}`) ?? this.#activate(machine, key)
+  }
+
+  /** Wakes a room that wants to be looked at; whoever reads its document sees what is to be done. */
+  wake(name: string): void {
+    const room = this.of(name, '')
+    if (isFailure(room)) this.#around.logger.warn({ room: name, why: room.message }, 'a room cannot be woken')
+    else room.wake()
   }
 
   stop(): void {

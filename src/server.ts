@@ -3,6 +3,7 @@
  *
  * Always true: what `start` opened, `stop` closes, in the reverse order; the log is closed last.
  */
+import { Alarm } from './alarm.ts'
 import { createApi } from './api.ts'
 import { createVerifier, signToken, type Verify } from './auth.ts'
 import { Commits } from './commits.ts'
@@ -74,7 +75,8 @@ export async function start(given: Config): Promise<Server> {
   const system = new ActorSystem(wheel)
   const commits = new Commits(log, logger)
   const sessions = new Sessions(config, system, logger)
-  const rooms = new Rooms({ machines, log, commits, logger, wheel })
+  const alarm = new Alarm(log, wheel, (room) => rooms.wake(room))
+  const rooms: Rooms = new Rooms({ machines, log, commits, logger, wheel }, () => void alarm.look())
   const recipientsOf = (user: string) => sessions.openOf(user)
   const inboxes = new Inboxes({ log, commits, logger, wheel, policy: config, recipientsOf })
   const observer: Observer = {
@@ -94,6 +96,8 @@ export async function start(given: Config): Promise<Server> {
     deadlines: () => wheel.size,
   })
   let isReady = true
+
+  await custody.need(alarm.begin())
 
   const { jwtSecret } = config
   const issueToken = jwtSecret === undefined ? undefined : (user: string) => signToken(jwtSecret, user)
@@ -130,6 +134,7 @@ export async function start(given: Config): Promise<Server> {
     transport.stopListening()
     connections.drain(config.drainTimeout)
     await commits.settled()
+    alarm.stop()
     rooms.stop()
     transport.close()
     sessions.stop()

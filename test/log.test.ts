@@ -477,6 +477,35 @@ function contract(engine: string, open: (t: Test) => Log): void {
     },
   )
 
+  t.test(
+    `LOG-45 ${engine}: who wants to be looked at is listed by the instant, until another commit says otherwise`,
+    async (t) => {
+      const log = open(t)
+      const between = (from: number, to: number, limit = 9) => log.wakes({ from, to, limit })
+      await log.commit([
+        { ...batch('chat/a', 0, 1), wake: 2_000_000_000_000 },
+        { ...batch('chat/b', 0, 1), wake: 0 },
+        { ...batch('chat/c', 0, 1), wake: 1_900_000_000_000 },
+        batch('chat/d', 0, 1),
+      ])
+      t.strictSame(await between(0, 0), [{ topic: 'chat/b', at: 0 }])
+      t.strictSame(await between(1, 2_000_000_000_000), [
+        { topic: 'chat/c', at: 1_900_000_000_000 },
+        { topic: 'chat/a', at: 2_000_000_000_000 },
+      ])
+      t.strictSame(await between(1, 3_000_000_000_000, 1), [{ topic: 'chat/c', at: 1_900_000_000_000 }])
+      await log.commit([
+        { ...batch('chat/c', 1, 2), wake: null },
+        batch('chat/a', 1, 2),
+        { ...batch('chat/b', 1, 2), wake: 7 },
+      ])
+      t.strictSame(await between(0, 3_000_000_000_000), [
+        { topic: 'chat/b', at: 7 },
+        { topic: 'chat/a', at: 2_000_000_000_000 },
+      ])
+    },
+  )
+
   t.test(`LOG-39 ${engine}: a probe changes nothing`, async (t) => {
     const log = open(t)
     await log.commit([batch('chat/a', 0, 3)])
@@ -769,7 +798,7 @@ t.test('LOG-41 a whole and sound value in the place of another is refused', asyn
 t.test('LOG-42 a log of another format, or whose own marks are damaged, is not opened', async (t) => {
   const folder = await twoTopics(t)
   await tamper(folder, ({ meta }) => meta.putSync('format', sealMeta('format', '1')))
-  t.throws(() => openLmdbLog(folder), { message: 'the log has the format 1, this version reads 2' })
+  t.throws(() => openLmdbLog(folder), { message: 'the log has the format 1, this version reads 3' })
   const other = await twoTopics(t)
   await tamper(other, ({ meta }) => swap(meta, 'format', 'epoch'))
   t.throws(() => openLmdbLog(other), DamagedLog)
@@ -813,7 +842,7 @@ t.test('LOG-43 looking at everything finds each damage, by its topic where it is
     ],
     [
       'two topics of one number',
-      ({ topics }) => topics.putSync('chat/c', sealEntry('chat/c', { id: 2, trimmed: 0 })),
+      ({ topics }) => topics.putSync('chat/c', sealEntry('chat/c', { id: 2, trimmed: 0, wake: null })),
       ['chat/c'],
       /its number is that of chat\/b as well/,
     ],
