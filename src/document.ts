@@ -91,6 +91,11 @@ export function withPresent(state: RoomState, present: readonly string[]): RoomS
   return { ...state, document: { ...state.document, present } }
 }
 
+/** When a room must be looked at though nobody asks: at the next start, at its next delay, or never. */
+export function wakeOf({ document: { present, invokes, delays } }: RoomState): number | null {
+  return present.length > 0 || Object.keys(invokes).length > 0 ? 0 : (delays[0]?.dueAt ?? null)
+}
+
 function stored<T>(children: Folded['children'], kind: Child['kind'], store: (child: Child) => T): Record<string, T> {
   const entries = [...children.values()].filter((child) => child.kind === kind)
   if (entries.length === 0) return NOTHING

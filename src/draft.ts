@@ -8,13 +8,14 @@
 import type { Consequence } from './aftermath.ts'
 import type { Principal } from './auth.ts'
 import type { DedupeWindow } from './dedupe.ts'
-import { type RoomState, withPresent } from './document.ts'
+import { type RoomDocument, type RoomState, withPresent } from './document.ts'
 import { excerpt, type Failure, failure, isFailure } from './errors.ts'
 import type { Delay, Moment } from './folded.ts'
 import type { Arrival } from './live.ts'
 import { encodeLine, type LogRecord } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine, Step } from './machine.ts'
+import type { PublicState } from './machine-file.ts'
 import type { Members } from './members.ts'
 import { diff, sealJson } from './patch.ts'
 import type { RoomEvent, ServerFrames } from './protocol.ts'
@@ -26,6 +27,8 @@ export interface Standing {
   readonly machine: Machine
   readonly hosted: Hosted
   readonly state: RoomState | undefined
+  /** What the log has of it, where `state` is of a newer version of the machine. */
+  readonly outdated: RoomDocument | undefined
   readonly seq: number
   readonly keys: DedupeWindow
   readonly members: Members
@@ -71,7 +74,7 @@ export class Draft {
     return this.#guarded(event.type, () => {
       const checked = machine.checkEvent(event)
       if (isFailure(checked)) return checked
-      return this.#take(checked as RoomEvent, who, key) ?? this.#notAccepted(event)
+      return this.#take(checked as RoomEvent, who, key) ?? this.#notAccepted(event, who)
     })
   }
 
@@ -204,6 +207,16 @@ export class Draft {
     })
   }
 
+  /** A room that was stored by an older version of its machine goes on as one of this version. */
+  settleMigration(): void {
+    const { outdated, isWritable } = this.#standing
+    const { state } = this
+    if (!outdated || !state || !isWritable) return
+    const event = { type: 'room.migrated', from: outdated.version, to: state.document.version }
+    const ops = diff(outdated, state.document)
+    this.#append(this.#entry({ seq: this.seq + 1, event, from: null, ops }, { state, effects: [] }))
+  }
+
   /** What waited for its time, and is due (rule S6). */
   settleTimers(): void {
     for (let due = this.#due(); due; due = this.#due()) this.#append(this.#fired(due))
@@ -248,15 +261,18 @@ export class Draft {
     }
   }
 
-  #notAccepted(event: RoomEvent): Failure {
+  /** With `value` and `can` as the caller may see them. */
+  #notAccepted(event: RoomEvent, who: Principal): Failure {
     const state = this.peek()
     if (isFailure(state)) return state
-    const { value } = state.document
-    const can = this.#standing.machine.can(state.snapshot)
+    const { value, can } = this.#standing.machine.project(state, who) as Partial<PublicState>
+    const type = excerpt(event.type)
+    const seen = { ...(value !== undefined && { value }), ...(can !== undefined && { can }) }
+    if (!can) return failure('not_accepted', `${type} is not accepted now`, seen)
     const isListed = can.includes(event.type)
-    const reason = isListed ? `a guard of ${event.type} says no` : `there is no transition for ${event.type}`
+    const reason = isListed ? `a guard of ${type} says no` : `there is no transition for ${type}`
     const known = can.length > 0 ? `; there is one for ${can.join(', ')}` : ''
-    return failure('not_accepted', `${reason} now${isListed ? '' : known}`, { value, can })
+    return failure('not_accepted', `${reason} now${isListed ? '' : known}`, seen)
   }
 
   /** The machine's own fault: told without its words, which might hold what the caller may not see, and logged with them. */

@@ -11,8 +11,8 @@ import type { Delivery } from './transport.ts'
 export interface EventSource {
   /** The seq up to which everybody may know. */
   readonly seq: number
-  /** Some `event` frames right behind `after`, one at least; `undefined` where they were trimmed. @throws {DamagedLog} */
-  framesAfter(after: number): Promise<readonly Uint8Array[] | undefined>
+  /** Some `event` frames right behind `after`, one at least, `null` for what is not for this follower; `undefined` where they were trimmed. @throws {DamagedLog} */
+  framesAfter(after: number): Promise<readonly (Uint8Array | null)[] | undefined>
 }
 
 /** What an event cursor needs of the connection behind it. */
@@ -41,7 +41,7 @@ export class EventCursor {
   }
 
   /** Hands over the events behind `base`, unless the follower stands elsewhere. */
-  publish(base: number, { events }: { readonly events: readonly Buffer[] }): void {
+  publish(base: number, { events }: { readonly events: readonly (Buffer | null)[] }): void {
     if (this.#seq === base && !this.#isReading) this.#advanceAll(events)
   }
 
@@ -68,7 +68,7 @@ export class EventCursor {
   }
 
   /** @returns whether all were taken. */
-  #advanceAll(frames: readonly Uint8Array[]): boolean {
+  #advanceAll(frames: readonly (Uint8Array | null)[]): boolean {
     if (frames.length === 1) return frames.every((frame) => this.#advance(frame))
     let isWhole = false
     this.#follower.together(() => {
@@ -77,8 +77,8 @@ export class EventCursor {
     return isWhole
   }
 
-  #advance(frame: Uint8Array): boolean {
-    if (this.#follower.congested || this.#follower.deliver(frame) === 'dropped') return false
+  #advance(frame: Uint8Array | null): boolean {
+    if (frame && (this.#follower.congested || this.#follower.deliver(frame) === 'dropped')) return false
     this.#seq++
     return true
   }

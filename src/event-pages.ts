@@ -4,7 +4,7 @@
  * Always true: a page is read and encoded once for all who need it in the same turn of the room, and forgotten when the
  * room moves on or comes to rest; no more than a few are held.
  */
-import type { Log, LogRecord } from './log.ts'
+import type { Log, LogRecord, Shown } from './log.ts'
 import { encode } from './protocol.ts'
 
 /** Records of a page: a socket that takes a few at a time costs no more than this many. */
@@ -23,7 +23,7 @@ export interface Published {
 interface Page {
   /** The seq of the first frame. */
   readonly first: number
-  readonly frames: readonly Buffer[]
+  readonly frames: readonly (Buffer | null)[]
 }
 
 /** The `event` frame of a record. */
@@ -33,14 +33,17 @@ export function eventFrame({ room, epoch }: Published, { seq, event, from, time 
 
 export class EventPages {
   readonly #log: Log
+  readonly #show: Shown
   readonly #pages = new Map<number, Promise<Page>>()
 
-  constructor(log: Log) {
+  /** @param show what of a record may be seen */
+  constructor(log: Log, show: Shown = (record) => record) {
     this.#log = log
+    this.#show = show
   }
 
   /** Some frames right behind `after`, one at least; `undefined` where they were trimmed. @throws {DamagedLog} */
-  async framesAfter(published: Published, after: number): Promise<readonly Buffer[] | undefined> {
+  async framesAfter(published: Published, after: number): Promise<readonly (Buffer | null)[] | undefined> {
     const start = after - (after % SIZE)
     const { first, frames } = await this.#page(published, start)
     const wanted = after + 1 < first ? [] : frames.slice(after + 1 - first)
@@ -63,6 +66,10 @@ export class EventPages {
   async #read(published: Published, start: number): Promise<Page> {
     const records = await this.#log.read(published.room, { after: start, limit: SIZE })
     const told = records.filter(({ seq }) => seq > start && seq <= Math.min(published.seq, start + SIZE))
-    return { first: told[0]?.seq ?? start + 1, frames: told.map((record) => eventFrame(published, record)) }
+    return { first: told[0]?.seq ?? start + 1, frames: told.map((record) => this.#frame(published, record)) }
+  }
+  #frame(published: Published, record: LogRecord): Buffer | null {
+    const shown = this.#show(record)
+    return shown && eventFrame(published, shown)
   }
 }

@@ -23,6 +23,9 @@ export interface LogRecord {
   readonly ops: readonly Operation[]
 }
 
+/** A record as somebody may see it; `null` where it is not for them. */
+export type Shown = (record: LogRecord) => LogRecord | null
+
 /** A topic's state at `seq`, from which later records go on; opaque to the log. */
 export interface LogSnapshot {
   readonly seq: number

@@ -9,6 +9,8 @@ import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type AnyMachineSnapshot, type AnyStateMachine, StateMachine } from 'xstate'
 import type { Principal } from './auth.ts'
+import type { RoomDocument } from './document.ts'
+import type { LogRecord } from './log.ts'
 import type { RoomEvent } from './protocol.ts'
 import type { RetentionPolicy } from './retention.ts'
 
@@ -21,8 +23,26 @@ export interface MachineFile {
     readonly join?: (who: Principal, key: string) => boolean
     readonly send?: (who: Principal, event: RoomEvent, snapshot: AnyMachineSnapshot) => boolean
   }
+  /** What `who` may see of the room's state; clients hold this instead of the whole. */
+  readonly view?: (snapshot: PublicState, who: Principal) => unknown
+  /** What `who` may see of a record; `null`: nothing. Without it a machine with a `view` shows its events to nobody. */
+  readonly viewEvent?: (record: LogRecord, who: Principal) => LogRecord | null
+  /** From each older version, what makes of a stored room one of the next. */
+  readonly migrate?: Readonly<Record<string, (persisted: Persisted) => Persisted>>
   readonly policy?: Partial<Policy>
 }
+
+/** The `state` document of a room as all could see it. */
+export interface PublicState {
+  readonly value: unknown
+  readonly context: unknown
+  readonly status: string
+  readonly can: readonly string[]
+  readonly timers: readonly { readonly event: string; readonly dueAt: number }[]
+}
+
+/** A stored room, as a migration gets and gives it. */
+export type Persisted = Omit<RoomDocument, 'version'>
 
 /** What may differ from machine to machine; durations are milliseconds. */
 export interface Policy extends RetentionPolicy {
@@ -89,8 +109,6 @@ async function loadMachineFile(name: string, path: string): Promise<MachineFile>
     throw new Error('the default export is not a machine; write "export default setup({ ... }).createMachine({ ... })"')
   }
   checkPolicy(file.policy ?? {})
-  const mistake = NOT_HOSTED.find(({ found }) => found(file as MachineFile))
-  if (mistake) throw new Error(mistake.message)
   return file as MachineFile
 }
 
@@ -108,12 +126,3 @@ function checkPolicy(policy: object): void {
     }
   }
 }
-
-/** What this version would have to break a promise for. */
-const NOT_HOSTED: { found: (file: MachineFile) => boolean; message: string }[] = [
-  {
-    found: (file) => ['view', 'viewEvent', 'migrate'].some((name) => name in file),
-    message:
-      'the exports "view", "viewEvent" and "migrate" are not hosted by this version; without them it would tell too much',
-  },
-]

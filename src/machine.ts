@@ -6,12 +6,15 @@
  * the machine's own functions give.
  */
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
+import type { Principal } from './auth.ts'
 import { fromDocument, type RoomDocument, type RoomState, toState } from './document.ts'
 import { type Failure, failure } from './errors.ts'
 import { Fold, type Outside } from './fold.ts'
 import type { Delay, Effect, Moment } from './folded.ts'
 import type { Arrival } from './live.ts'
-import { DEFAULT_POLICY, type MachineFile, type Policy, type StandardSchema } from './machine-file.ts'
+import type { LogRecord } from './log.ts'
+import { DEFAULT_POLICY, type MachineFile, type Policy, type PublicState, type StandardSchema } from './machine-file.ts'
+import { sealJson } from './patch.ts'
 import { pointer, type RoomEvent } from './protocol.ts'
 
 export interface Step {
@@ -27,6 +30,9 @@ export class Machine {
   readonly version: string
   readonly access: NonNullable<MachineFile['access']>
   readonly policy: Policy
+  readonly migrate: NonNullable<MachineFile['migrate']>
+  readonly #view: MachineFile['view']
+  readonly #viewEvent: MachineFile['viewEvent']
   readonly #logic: AnyStateMachine
   readonly #schemas: Readonly<Record<string, StandardSchema>>
 
@@ -35,6 +41,9 @@ export class Machine {
     this.version = file.version ?? '1'
     this.access = file.access ?? {}
     this.policy = { ...DEFAULT_POLICY, ...file.policy }
+    this.migrate = file.migrate ?? {}
+    this.#view = file.view
+    this.#viewEvent = file.viewEvent
     this.#logic = file.default
     this.#schemas = file.schemas?.events ?? {}
   }
@@ -75,9 +84,30 @@ export class Machine {
     return canOf(snapshot._nodes)
   }
 
-  /** The `state` document that clients hold: `{value, context, status, can, timers}`. */
-  project({ snapshot, document: { value, context, status, timers } }: RoomState): unknown {
-    return { value, context, status, can: this.can(snapshot), timers }
+  /** Whether what is seen depends on who sees it. */
+  get hasView(): boolean {
+    return this.#view !== undefined
+  }
+
+  /** Whether its events may be seen by anybody (rule S5). */
+  get showsEvents(): boolean {
+    return this.#view === undefined || this.#viewEvent !== undefined
+  }
+
+  /**
+   * The `state` document that `who` holds: `{value, context, status, can, timers}`, or what the machine's `view` makes of
+   * it. @throws what the view throws, and for what is no JSON.
+   */
+  project({ snapshot, document: { value, context, status, timers } }: RoomState, who: Principal): unknown {
+    const state: PublicState = { value, context, status, can: this.can(snapshot), timers }
+    return this.#view ? sealJson(this.#view(state, who)) : state
+  }
+
+  /** The record as `who` may see it, or `null`. @throws what `viewEvent` throws. */
+  showEvent(record: LogRecord, who: Principal): LogRecord | null {
+    if (this.#view === undefined) return record
+    const shown = this.#viewEvent?.(record, who) ?? null
+    return shown && { ...record, event: shown.event }
   }
 }
 
@@ -126,11 +156,25 @@ export class Hosted {
 
   /** @throws when this machine has no such state, or another version. */
   restore(document: RoomDocument): RoomState {
-    const { name, version } = this.#machine
-    if (document.version !== version) {
-      throw new Error(`the room was stored by version ${document.version} of ${name}, this is ${version}`)
-    }
     return fromDocument(this.#fold, document)
+  }
+
+  /** `document` as this version of the machine stores it; the same object where that is how it is. @throws where no way leads there. */
+  migrate(document: RoomDocument): RoomDocument {
+    const { name, version, migrate } = this.#machine
+    const path = Object.keys(migrate)
+    let current = document
+    for (let steps = 0; current.version !== version; steps++) {
+      const step = migrate[current.version]
+      if (!step || steps > path.length) {
+        throw new Error(
+          `the room was stored by version ${current.version} of ${name}, this is ${version}; no migration leads there`,
+        )
+      }
+      const next = path[path.indexOf(current.version) + 1] ?? version
+      current = { ...current, ...step(current), version: next }
+    }
+    return current
   }
 }
 

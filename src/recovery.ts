@@ -6,7 +6,7 @@
  */
 import { DedupeWindow, type UsedKey } from './dedupe.ts'
 import type { RoomDocument } from './document.ts'
-import { encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
+import { encodeLine, type Log, type LogRecord, type LogSnapshot, type Shown } from './log.ts'
 import { applyPatch, type Operation } from './patch.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import type { View } from './view.ts'
@@ -125,18 +125,26 @@ async function opsBetween(
 /** The parts of the stored document that stand in the `state` document under the same path. */
 const VISIBLE = /^\/(value|context|status|timers)(\/|$)/
 
+export interface HistoryRange {
+  readonly since?: number | undefined
+  readonly limit?: number | undefined
+  /** What of each record may be seen. */
+  readonly show?: Shown
+}
+
 /** A page of a room's past up to `view`; it names the first seq where what was asked for was trimmed (rule L6). */
 export async function historyOf(
   log: Log,
   { room, epoch, seq: last }: View,
-  { since = 0, limit = 100 }: { since?: number | undefined; limit?: number | undefined },
+  { since = 0, limit = 100, show = (record) => record }: HistoryRange,
 ): Promise<ServerFrames['history']> {
   const held = since < last ? await log.read(room, { after: since, limit: Math.min(limit, last - since) }) : []
   const records = fitting(held.filter(({ seq }) => seq <= last))
-  const events = records.map(({ seq, event, from, time }) => ({ seq, event, from, time }))
-  const first = events[0]?.seq
+  const shown = records.map(show).filter((record) => record !== null)
+  const events = shown.map(({ seq, event, from, time }) => ({ seq, event, from, time }))
+  const first = records[0]?.seq
   const trimmed = first !== undefined && first > since + 1 && { first }
-  return { type: 'history', room, epoch, events, more: (events.at(-1)?.seq ?? last) < last, ...trimmed }
+  return { type: 'history', room, epoch, events, more: (records.at(-1)?.seq ?? last) < last, ...trimmed }
 }
 
 /** As many as one frame should hold, one at least. */

@@ -5,33 +5,26 @@
  * patch or event that carries a record reaches its sender before the `ok`.
  */
 import { Aftermath, type Origin } from './aftermath.ts'
+import { Audience } from './audience.ts'
 import type { Principal } from './auth.ts'
 import type { Commits } from './commits.ts'
 import { DedupeWindow } from './dedupe.ts'
-import type { RoomState } from './document.ts'
+import { type RoomDocument, type RoomState, wakeOf } from './document.ts'
 import { Draft, type Sending, type Standing } from './draft.ts'
-import { type Failure, isFailure } from './errors.ts'
-import type { EventSource } from './event-cursor.ts'
-import { EventPages, eventFrame } from './event-pages.ts'
+import { type Failure, failure, isFailure } from './errors.ts'
 import type { Arrival } from './live.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
-import { historyOf, NOTHING, type Position, recover, resume, snapshotLine } from './recovery.ts'
+import { historyOf, type Position, recover, resume, snapshotLine } from './recovery.ts'
 import { Retention } from './retention.ts'
 import { type JoinedRoom, type Publication, type Subscriber, Subscription } from './subscription.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
-import { View } from './view.ts'
 import type { Wheel } from './wheel.ts'
 
 const DONE = (): void => {}
-
-/** When a room must be looked at though nobody asks: at the next start, at its next delay, or never. */
-function wakeOf({ document: { present, invokes, delays } }: RoomState): number | null {
-  return present.length > 0 || Object.keys(invokes).length > 0 ? 0 : (delays[0]?.dueAt ?? null)
-}
 
 export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
@@ -51,7 +44,7 @@ export interface Joining {
   readonly mode?: JoinMode | undefined
 }
 
-export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
+export class Room implements Owner<Draft>, JoinedRoom, Origin {
   readonly name: string
   readonly #key: string
   readonly #machine: Machine
@@ -61,11 +54,12 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   readonly #turns: Turns<Draft>
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #retention: Retention
-  readonly #pages: EventPages
+  readonly #audience: Audience
   #members = new Members()
   #keys = new DedupeWindow()
   #state: RoomState | undefined
-  #published: View
+  /** The document as the log has it, until its migration is stored. */
+  #outdated: RoomDocument | undefined
 
   constructor(machine: Machine, key: string, around: Surroundings) {
     this.name = `${machine.name}/${key}`
@@ -74,9 +68,8 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#hosted = machine.host((to, event) => this.arrived({ to, event }))
     this.#aftermath = new Aftermath(this, around)
     this.#around = around
-    this.#published = new View(this.name, '', 0, undefined)
     this.#retention = new Retention(machine.policy)
-    this.#pages = new EventPages(around.log)
+    this.#audience = new Audience(this.name, machine, around)
     this.#turns = new Turns(this, around.commits, around.logger)
     void this.#turns.load()
   }
@@ -94,7 +87,8 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   join(subscriber: Subscriber, who: Principal, joining: Joining, answer: Answer): void {
     this.#turns.receive({
       decide: (draft) => {
-        const refused = draft.join(subscriber.id, who)
+        const isRefused = joining.mode === 'events' || joining.mode === 'both' ? this.#checkEvents() : undefined
+        const refused = draft.checkJoin(who) ?? isRefused ?? draft.join(subscriber.id, who)
         return () => (refused ? answer(refused) : this.#admit(subscriber, who, joining, answer))
       },
       refuse: answer,
@@ -123,7 +117,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     this.#turns.receive({
       decide: (draft) => {
         const state = draft.checkJoin(who) ?? draft.peek()
-        return () => answer(isFailure(state) ? state : this.#snapshot(state))
+        return () => answer(isFailure(state) ? state : this.#snapshot(state, who))
       },
       refuse: answer,
     })
@@ -132,8 +126,9 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   history(who: Principal, range: { since?: number | undefined; limit?: number | undefined }, answer: Answer): void {
     this.#turns.receive({
       decide: (draft) => {
-        const refused = draft.checkJoin(who)
-        return async () => answer(refused ?? (await historyOf(this.#around.log, this.#published, range)))
+        const refused = draft.checkJoin(who) ?? this.#checkEvents()
+        const shown = { ...range, show: this.#audience.shownTo(who) }
+        return async () => answer(refused ?? (await historyOf(this.#around.log, this.#audience.position, shown)))
       },
       refuse: answer,
     })
@@ -147,10 +142,17 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
         const isPutOut = refused && !draft.leave(subscriber.id, who.user)
         return () => {
           if (isPutOut) this.#dismiss(subscriber, refused)
+          else this.#subscriptions.get(subscriber.id)?.become(who, this.#audience.viewOf(who))
         }
       },
       refuse: () => {},
     })
+  }
+
+  /** Whether anybody may see the events of this machine (rule S5). */
+  #checkEvents(): Failure | undefined {
+    if (this.#machine.showsEvents) return undefined
+    return failure('forbidden', `${this.#machine.name} shows its events to nobody: it has a view, and no viewEvent`)
   }
 
   /** A connection is gone, without asking. */
@@ -183,7 +185,8 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
 
   /** The socket of a subscriber takes frames again. */
   drained(subscriber: Subscriber): void {
-    this.#subscriptions.get(subscriber.id)?.catchUp(this.#published)
+    const subscription = this.#subscriptions.get(subscriber.id)
+    subscription?.catchUp(this.#audience.viewOf(subscription.who))
   }
 
   get subscriptions(): number {
@@ -211,6 +214,7 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   /** 1: would the machine take it, and what would follow? */
   #transition(requests: Request<Draft>[]): { draft: Draft; tells: Tell[] } {
     const draft = new Draft(this.#standing(), this.#around.logger)
+    draft.settleMigration()
     draft.settlePresence()
     draft.settleTimers()
     return { draft, tells: requests.map((request) => request.decide(draft)) }
@@ -223,43 +227,36 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
       snapshot: snapshotLine(seq, state.document, this.#keys, time),
       trim: this.#retention.snapshotAt(seq, time),
     }
-    const batch = { topic: this.name, after: this.#published.seq, lines, ...snapshot, wake: wakeOf(state) }
+    const batch = { topic: this.name, after: this.#audience.position.seq, lines, ...snapshot, wake: wakeOf(state) }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)
       throw new Error(`somebody else wrote to ${this.name}, which is at ${result.conflict.actual}`)
     this.#state = state
+    this.#outdated = undefined
   }
 
   /** 3: what changed for those who watch. */
-  #diff({ seq, records }: Draft): Publication | undefined {
+  #diff({ seq, records }: Draft): ((subscription: Subscription) => Publication) | undefined {
     if (records.length === 0 || !this.#state) return undefined
-    const base = this.#published
-    const view = new View(this.name, base.epoch, seq, this.#machine.project(this.#state))
-    this.#published = view
-    this.#pages.forget()
-    const watchers = [...this.#subscriptions.values()]
-    return {
-      base,
-      view,
-      patch: watchers.some(({ wantsState }) => wantsState) ? view.patchFrom(base) : NOTHING,
-      events: watchers.some(({ wantsEvents }) => wantsEvents) ? records.map((record) => eventFrame(view, record)) : [],
-    }
+    return this.#audience.move(seq, this.#state, records)
   }
 
   /** 4: the same bytes to every tab. */
-  #publish(publication: Publication | undefined): void {
-    if (publication) for (const subscription of this.#subscriptions.values()) subscription.publish(publication)
+  #publish(publicationFor: ((subscription: Subscription) => Publication) | undefined): void {
+    if (!publicationFor) return
+    for (const subscription of this.#subscriptions.values()) subscription.publish(publicationFor(subscription))
   }
 
   async #admit(subscriber: Subscriber, who: Principal, { since, mode = 'state' }: Joining, answer: Answer) {
-    const view = this.#published
+    const view = this.#audience.viewOf(who)
     const can = this.#state ? this.#machine.can(this.#state.snapshot) : []
-    const frame = since && (await this.#resume(subscriber, who, { since, mode, view, can }))
-    answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: frame !== undefined })
-    const subscription = new Subscription(subscriber, who.user, mode, this)
+    const mayResume = mode === 'events' || !this.#machine.hasView
+    const frame = since && mayResume && (await this.#resume(subscriber, who, { since, mode, view, can }))
+    answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: Boolean(frame) })
+    const subscription = new Subscription(subscriber, who, mode, this.#audience)
     this.#subscriptions.set(subscriber.id, subscription)
     const eventsAfter = frame && since ? since.seq : view.seq
-    await subscription.begin({ view, frame: frame ?? view.snapshot, eventsAfter })
+    await subscription.begin({ view, frame: frame || view.snapshot, eventsAfter })
     if (!subscriber.entersRoom(this, who)) this.lost(subscriber, who)
   }
 
@@ -276,19 +273,10 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
     subscriber.leavesRoom(this, why)
   }
 
-  #snapshot(peeked: RoomState): ServerFrames['snapshot'] {
-    const { room, epoch, seq, state } = this.#published
-    return { type: 'snapshot', room, epoch, seq, state: seq === 0 ? this.#machine.project(peeked) : state }
-  }
-
-  // What those who follow the events need.
-
-  get seq(): number {
-    return this.#published.seq
-  }
-
-  framesAfter(after: number): Promise<readonly Buffer[] | undefined> {
-    return this.#pages.framesAfter(this.#published, after)
+  #snapshot(peeked: RoomState, who: Principal): ServerFrames['snapshot'] {
+    const { room, epoch, seq } = this.#audience.position
+    const state = seq === 0 ? this.#audience.see(peeked, who) : this.#audience.viewOf(who).state
+    return { type: 'snapshot', room, epoch, seq, state }
   }
 
   // What the turns need.
@@ -296,23 +284,27 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
   async load(): Promise<void> {
     const { epoch, seq, snapshot, document, keys } = await recover(this.#around.log, this.name)
     this.#keys = keys
-    this.#state = document && this.#hosted.restore(document)
-    this.#published = new View(this.name, epoch, seq, this.#state && this.#machine.project(this.#state))
-    this.#pages.forget()
+    const migrated = document && this.#hosted.migrate(document)
+    this.#state = migrated && this.#hosted.restore(migrated)
+    this.#outdated = migrated === document ? undefined : document
+    this.#audience.begin(epoch, seq, this.#state)
     this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
-    for (const [id, { user }] of this.#subscriptions) this.#members.add(id, user)
+    for (const [id, { who }] of this.#subscriptions) this.#members.add(id, who.user)
     this.#members.believed(document?.present ?? [])
-    for (const subscription of this.#subscriptions.values()) subscription.catchUp(this.#published)
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.catchUp(this.#audience.viewOf(subscription.who))
+    }
     this.#aftermath.settle(this.#state)
   }
 
   get isUnsettled(): boolean {
+    if (this.#outdated) return true
     return this.#machine.hasPresence && this.#state !== undefined && this.#members.unsettled.size > 0
   }
 
   rested(): void {
-    this.#pages.forget()
+    this.#audience.rest()
     if (this.isIdle) this.#around.onIdle(this)
   }
 
@@ -328,7 +320,8 @@ export class Room implements Owner<Draft>, JoinedRoom, EventSource, Origin {
       machine: this.#machine,
       hosted: this.#hosted,
       state: this.#state,
-      seq: this.#published.seq,
+      outdated: this.#outdated,
+      seq: this.#audience.position.seq,
       keys: this.#keys,
       members: this.#members,
       isWritable: this.#around.commits.isWritable,

@@ -40,7 +40,7 @@ export interface Publication {
   readonly base: View
   readonly view: View
   readonly patch: Buffer
-  readonly events: readonly Buffer[]
+  readonly events: readonly (Buffer | null)[]
 }
 
 /** Where a subscriber begins: the frame of state that leads to `view`, and the seq from which its events go on. */
@@ -51,25 +51,22 @@ export interface Beginning {
   readonly eventsAfter: number
 }
 
+/** Where the events of a room come from, as each who watches may see them. */
+interface Events {
+  sourceFor(watcher: { readonly who: Principal }): EventSource
+}
+
 export class Subscription {
   readonly subscriber: Subscriber
-  readonly user: string
+  who: Principal
   readonly #state: StateCursor | undefined
   readonly #events: EventCursor | undefined
 
-  constructor(subscriber: Subscriber, user: string, mode: JoinMode, source: EventSource) {
+  constructor(subscriber: Subscriber, who: Principal, mode: JoinMode, audience: Events) {
     this.subscriber = subscriber
-    this.user = user
+    this.who = who
     this.#state = mode === 'events' ? undefined : new StateCursor(subscriber)
-    this.#events = mode === 'state' ? undefined : new EventCursor(subscriber, source)
-  }
-
-  get wantsState(): boolean {
-    return this.#state !== undefined
-  }
-
-  get wantsEvents(): boolean {
-    return this.#events !== undefined
+    this.#events = mode === 'state' ? undefined : new EventCursor(subscriber, audience.sourceFor(this))
   }
 
   /** Hands over the first frame, then the events that were missed. Resolves when they went out, or wait for a drain. */
@@ -82,6 +79,12 @@ export class Subscription {
   publish(publication: Publication): void {
     this.#events?.publish(publication.base.seq, publication)
     this.#state?.publish(publication)
+  }
+
+  /** It watches as somebody else from now on, whose view begins with a snapshot where that is another (rule A2). */
+  become(who: Principal, view: View): void {
+    this.who = who
+    this.#state?.change(view)
   }
 
   /** Brings a subscriber that fell behind up to `view`. */
@@ -105,6 +108,15 @@ class StateCursor {
   begin(view: View, frame: Uint8Array): void {
     if (frame.length === 0) this.#held = view
     else this.#advance(view, frame)
+  }
+
+  /** Goes on from another view of the same seq. */
+  change(view: View): void {
+    if (this.#held?.seq === view.seq && !view.differsFrom(this.#held)) this.#held = view
+    else {
+      this.#held = undefined
+      this.#advance(view, view.snapshot)
+    }
   }
 
   /** Hands over the patch, unless the subscriber stands elsewhere or cannot take it. */

@@ -29,6 +29,10 @@ export class View {
     return this.#snapshot
   }
 
+  differsFrom(other: View): boolean {
+    return diff(other.state, this.state).length > 0
+  }
+
   /** The `patch` frame from an earlier view to this one. */
   patchFrom(base: View): Buffer {
     return this.patch(base.seq, diff(base.state, this.state))
