@@ -7,13 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import WebSocket from 'ws'
+import { asWritten, blocks } from './fixtures/as-written.ts'
 import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-
-const blocks = (language: string): string[] =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text as string)
 
 /** One terminal: what wscat shows, line by line. */
 class Terminal {
@@ -36,20 +34,6 @@ class Terminal {
   }
 }
 
-/** What differs from one run to the next: instants, public ids, epochs. Each value is given the README's in its place. */
-const VARYING = new Set(['time', 'expiresAt', 'connection', 'epoch'])
-
-function asInReadme(got: unknown, written: unknown): unknown {
-  if (Array.isArray(got) && Array.isArray(written)) return got.map((value, i) => asInReadme(value, written[i]))
-  if (typeof got !== 'object' || got === null || typeof written !== 'object' || written === null) return got
-  const pairs = Object.entries(got).map(([key, value]) => {
-    const there = (written as Frame)[key]
-    const varies = VARYING.has(key) && typeof value === typeof there
-    return [key, varies ? there : asInReadme(value, there)]
-  })
-  return Object.fromEntries(pairs)
-}
-
 t.test('L2 S3 the conversation of the README, as it stands there', async (t) => {
   const server = await startServer(t)
   const terminals = new Map<string, Terminal>()
@@ -69,10 +53,10 @@ t.test('L2 S3 the conversation of the README, as it stands there', async (t) => 
       const got = (await current?.read()) as Frame
       if (got.epoch) epoch = got.epoch
       const written = JSON.parse(rest)
-      t.same(asInReadme(got, written), written, line.slice(0, 60))
+      t.same(asWritten(got, written), written, line.slice(0, 60))
     }
   }
-  const lines = blocks('wscat').flatMap((block) => block.split('\n').filter(Boolean))
+  const lines = blocks(readme, 'wscat').flatMap((block) => block.split('\n').filter(Boolean))
   assert(lines.length > 25, 'the README has its conversation')
   for (const line of lines) await act(line)
 })
@@ -82,7 +66,7 @@ t.test('the machine of the README is a room', async (t) => {
   t.teardown(() => rmSync(folder, { recursive: true }))
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  writeFileSync(join(folder, 'light.ts'), blocks('ts')[0] as string)
+  writeFileSync(join(folder, 'light.ts'), blocks(readme, 'ts')[0] as string)
   const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
   const ann = await Tab.open(server, 'ann')
   await ann.join('light/kitchen')

@@ -1,0 +1,48 @@
+/** docs/machines.md, run: each machine file on it is loaded as it stands, each conversation is had frame for frame. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { loadMachineFiles } from '../src/machine-file.ts'
+import { asWritten, blocks } from './fixtures/as-written.ts'
+import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
+import { type Frame, Tab } from './fixtures/tab.ts'
+
+const page = readFileSync(join(ROOT, 'docs/machines.md'), 'utf8')
+
+const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+
+const names = blocks(page, 'ts').map((text) => {
+  const [, name] = /^\/\/ machines\/rooms\/([\w-]+)\.ts\n/.exec(text) ?? []
+  assert(name, `a block says whose file it is: ${text.slice(0, 60)}`)
+  writeFileSync(join(folder, `${name}.ts`), text)
+  return name
+})
+
+t.test('every machine file of the page can be loaded, and is spoken to on it', async (t) => {
+  assert(names.length >= 5, 'the page has its machines')
+  t.same([...(await loadMachineFiles(folder)).keys()], [...names].sort())
+  for (const name of names) t.match(page, new RegExp(`^> .*"room":"${name}/`, 'm'), name)
+})
+
+t.test('each conversation of the page, as it stands there', async (t) => {
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  for (const block of blocks(page, 'wscat')) {
+    let current: Tab | undefined
+    for (const line of block.split('\n').filter(Boolean)) {
+      const rest = line.slice(2)
+      if (line.startsWith('# ')) {
+        const [user = '', ...scopes] = rest.split(' ')
+        const token = await tokenFor(user, { claims: { scope: scopes.join(' ') } })
+        current = await Tab.open(server, user, { token })
+      } else if (line.startsWith('> ')) current?.socket.send(rest)
+      else t.same(...compared(await current?.next(() => true), JSON.parse(rest)), line.slice(0, 60))
+    }
+  }
+})
+
+const compared = (got: Frame | undefined, written: Frame): [unknown, unknown] => [asWritten(got, written), written]
