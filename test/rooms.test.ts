@@ -1,9 +1,10 @@
 /** The rooms that are shipped, each played over real sockets. */
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { type ServerProcess, startServer } from './fixtures/server.ts'
+import { ROOT, type ServerProcess, startServer } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
 /** Sends an event, and gives back the reply. */
@@ -15,6 +16,14 @@ const sees = (tab: Tab, room: string, holds: (state: Frame) => boolean): Promise
   tab.until(async () => holds(tab.state(room)))
 
 const isAt = (value: unknown) => (state: Frame) => JSON.stringify(state.value) === JSON.stringify(value)
+
+/** The output that a room has come to; it is stored, and clients are not shown it. */
+function outputOf(server: ServerProcess, room: string): unknown {
+  const args = ['--import', 'tsx', 'src/main.ts', 'log', 'cat', room, '--data', server.data]
+  const records = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' }).trim().split('\n')
+  const ops = records.flatMap((line) => JSON.parse(line).ops as { path: string; value: unknown }[])
+  return ops.findLast(({ path }) => path === '/output')?.value
+}
 
 async function joined(server: ServerProcess, room: string, ...users: string[]): Promise<Tab[]> {
   const tabs = await Promise.all(users.map((user) => Tab.open(server, user)))
@@ -81,6 +90,8 @@ t.test('auction', async (t) => {
       await sees(back, room, isAt('sold'))
       t.match(back.state(room), { status: 'done', context: { lot: 'a boat', highest: { amount: 7, from: 'bob' } } })
       t.match(await send(back, room, 'bid', { amount: 8 }), { code: 'not_accepted', value: 'sold', can: [] })
+      t.same(outputOf(server, room), { lot: 'a boat', buyer: 'bob', amount: 7 })
+      t.same(outputOf(server, 'auction/dull'), { lot: 'a stone', buyer: null, amount: null })
     },
   )
 })
