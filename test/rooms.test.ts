@@ -31,8 +31,8 @@ async function joined(server: ServerProcess, room: string, ...users: string[]): 
   return tabs
 }
 
-t.test('auction', async (t) => {
-  const server = await startServer(t)
+t.test('rooms', async (t) => {
+  const server = await startServer(t, { env: { WORKFLOW_URL: '' } })
 
   t.test('STATE auction: a bid beats the highest, and is not the seller’s', async (t) => {
     const room = 'auction/clock'
@@ -94,10 +94,6 @@ t.test('auction', async (t) => {
       t.same(outputOf(server, 'auction/dull'), { lot: 'a stone', buyer: null, amount: null })
     },
   )
-})
-
-t.test('poll', async (t) => {
-  const server = await startServer(t)
   const question = { question: 'When?', options: ['now', 'later'] }
   const voters = (tab: Tab, room: string) => tab.state(room).context.options.map((option: Frame) => option.voters)
 
@@ -127,10 +123,6 @@ t.test('poll', async (t) => {
     await sees(back, room, isAt('closed'))
     t.same(voters(back, room), [[], ['ann']])
   })
-})
-
-t.test('turns', async (t) => {
-  const server = await startServer(t)
 
   const seated = async (room: string, turnTime: number): Promise<[Tab, Tab]> => {
     const [ann, bob] = (await joined(server, room, 'ann', 'bob')) as [Tab, Tab]
@@ -209,6 +201,19 @@ t.test('turns', async (t) => {
     t.equal(back.state(room).timers[0].dueAt, dueAt, 'the very instant')
     t.match(await send(back, room, 'move', { cell: 0 }), { type: 'ok' })
   })
+
+  t.test('STATE workflow: rejected with a reason; without a service the step is played', async (t) => {
+    const [ann, bob] = (await joined(server, 'workflow/no', 'ann', 'bob')) as [Tab, Tab]
+    await send(ann, 'workflow/no', 'submit', { task: 'burn it' })
+    await send(bob, 'workflow/no', 'reject', { why: 'it is the last one' })
+    await ann.reaches('workflow/no', bob.seq('workflow/no') as number)
+    t.match(ann.state('workflow/no'), { value: 'rejected', status: 'done', context: { why: 'it is the last one' } })
+    await ann.join('workflow/yes')
+    await send(ann, 'workflow/yes', 'submit', { task: 'show it' })
+    await send(bob, 'workflow/yes', 'approve')
+    await sees(ann, 'workflow/yes', isAt('done'))
+    t.match(ann.state('workflow/yes').context.receipt, { played: 'show it', key: /^workflow\/yes\// })
+  })
 })
 
 /** What workflow rooms call: answers as it is told to, and remembers the keys that came. */
@@ -286,18 +291,4 @@ t.test('STATE workflow: what a kill -9 cut off begins again, with the same key',
   await sees(back, room, isAt('done'))
   t.match(back.state(room).context, { failures: 0, receipt: { call: 2 } })
   t.same(keys, [keys[0], keys[0]])
-})
-
-t.test('STATE workflow: rejected with a reason; without a service the step is played', async (t) => {
-  const server = await startServer(t, { env: { WORKFLOW_URL: '' } })
-  const [ann, bob] = (await joined(server, 'workflow/no', 'ann', 'bob')) as [Tab, Tab]
-  await send(ann, 'workflow/no', 'submit', { task: 'burn it' })
-  await send(bob, 'workflow/no', 'reject', { why: 'it is the last one' })
-  await ann.reaches('workflow/no', bob.seq('workflow/no') as number)
-  t.match(ann.state('workflow/no'), { value: 'rejected', status: 'done', context: { why: 'it is the last one' } })
-  await ann.join('workflow/yes')
-  await send(ann, 'workflow/yes', 'submit', { task: 'show it' })
-  await send(bob, 'workflow/yes', 'approve')
-  await sees(ann, 'workflow/yes', isAt('done'))
-  t.match(ann.state('workflow/yes').context.receipt, { played: 'show it', key: /^workflow\/yes\// })
 })
