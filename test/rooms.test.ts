@@ -11,10 +11,6 @@ import { type Frame, Tab } from './fixtures/tab.ts'
 const send = (tab: Tab, room: string, type: string, given: object = {}): Promise<Frame> =>
   tab.ask({ type: 'send', room, event: { type, ...given } })
 
-/** Waits until the tab's own state of the room is as wanted. */
-const sees = (tab: Tab, room: string, holds: (state: Frame) => boolean): Promise<void> =>
-  tab.until(async () => holds(tab.state(room)))
-
 const isAt = (value: unknown) => (state: Frame) => JSON.stringify(state.value) === JSON.stringify(value)
 
 /** The output that a room has come to; it is stored, and clients are not shown it. */
@@ -78,7 +74,7 @@ t.test('rooms', async (t) => {
     async (t) => {
       const [ann] = (await joined(server, 'auction/dull', 'ann')) as [Tab]
       await send(ann, 'auction/dull', 'offer', { lot: 'a stone', lasts: 1 })
-      await sees(ann, 'auction/dull', isAt('unsold'))
+      await ann.sees('auction/dull', isAt('unsold'))
       t.match(ann.state('auction/dull'), { status: 'done', can: [], timers: [] })
 
       const room = 'auction/crash'
@@ -87,7 +83,7 @@ t.test('rooms', async (t) => {
       t.match(await send(bob, room, 'bid', { amount: 7 }), { type: 'ok' })
       await server.crashAndRestart()
       const [back] = (await joined(server, room, 'bob')) as [Tab]
-      await sees(back, room, isAt('sold'))
+      await back.sees(room, isAt('sold'))
       t.match(back.state(room), { status: 'done', context: { lot: 'a boat', highest: { amount: 7, from: 'bob' } } })
       t.match(await send(back, room, 'bid', { amount: 8 }), { code: 'not_accepted', value: 'sold', can: [] })
       t.same(outputOf(server, room), { lot: 'a boat', buyer: 'bob', amount: 7 })
@@ -120,7 +116,7 @@ t.test('rooms', async (t) => {
     t.match(await send(ann, room, 'vote', { option: 1 }), { type: 'ok' })
     await server.crashAndRestart()
     const [back] = (await joined(server, room, 'ann')) as [Tab]
-    await sees(back, room, isAt('closed'))
+    await back.sees(room, isAt('closed'))
     t.same(voters(back, room), [[], ['ann']])
   })
 
@@ -179,7 +175,7 @@ t.test('rooms', async (t) => {
     await send(ann, room, 'move', { cell: 4 })
     t.equal(ann.state(room).timers.length, 1)
     t.ok(ann.state(room).timers[0].dueAt > first, 'a time of its own')
-    await sees(bob, room, isAt('over'))
+    await bob.sees(room, isAt('over'))
     t.equal(bob.state(room).context.winner, 'ann')
   })
 
@@ -189,7 +185,7 @@ t.test('rooms', async (t) => {
     await send(ann, room, 'move', { cell: 4 })
     const held = { epoch: (await bob.ask({ type: 'get', room })).epoch, seq: bob.seq(room) as number }
     bob.socket.terminate()
-    await sees(ann, room, ({ context }) => context.online.join() === 'ann')
+    await ann.sees(room, ({ context }) => context.online.join() === 'ann')
     const { dueAt } = ann.state(room).timers[0]
     await server.crashAndRestart()
     const back = await Tab.open(server, 'bob')
@@ -211,7 +207,7 @@ t.test('rooms', async (t) => {
     await ann.join('workflow/yes')
     await send(ann, 'workflow/yes', 'submit', { task: 'show it' })
     await send(bob, 'workflow/yes', 'approve')
-    await sees(ann, 'workflow/yes', isAt('done'))
+    await ann.sees('workflow/yes', isAt('done'))
     t.match(ann.state('workflow/yes').context.receipt, { played: 'show it', key: /^workflow\/yes\// })
   })
 })
@@ -243,7 +239,7 @@ t.test('STATE workflow: approved by another user, a step that fails is tried aga
   await send(ann, room, 'submit', { task: 'ship it', backoff: 1 })
   t.match(await send(ann, room, 'approve'), { code: 'not_accepted', value: 'submitted' }, 'not by its author')
   t.match(await send(bob, room, 'approve'), { type: 'ok' })
-  await sees(ann, room, isAt('done'))
+  await ann.sees(room, isAt('done'))
   t.match(ann.state(room), {
     status: 'done',
     context: { judge: 'bob', failures: 2, error: null, receipt: { call: 3 } },
@@ -261,7 +257,7 @@ t.test('STATE workflow: each wait is twice as long, the last attempt gives up, a
   const [ann, bob] = (await joined(server, room, 'ann', 'bob')) as [Tab, Tab]
   await send(ann, room, 'submit', { task: 'ship it', backoff: 10 })
   await send(bob, room, 'approve')
-  await sees(ann, room, isAt({ failed: 'givenUp' }))
+  await ann.sees(room, isAt({ failed: 'givenUp' }))
   t.match(ann.state(room).context, { failures: 4, error: 'the service answered 500' })
   t.equal(keys.length, 4)
   const { events } = await ann.ask({ type: 'history', room, since: 0 })
@@ -272,7 +268,7 @@ t.test('STATE workflow: each wait is twice as long, the last attempt gives up, a
   for (const [i, wait] of waits.entries()) t.ok(wait >= 10 * 2 ** i, `wait ${i + 1} of ${wait} ms`)
   isBroken = false
   await send(bob, room, 'retry')
-  await sees(ann, room, isAt('done'))
+  await ann.sees(room, isAt('done'))
 })
 
 t.test('STATE workflow: what a kill -9 cut off begins again, with the same key', async (t) => {
@@ -288,7 +284,7 @@ t.test('STATE workflow: what a kill -9 cut off begins again, with the same key',
   await called
   await server.crashAndRestart()
   const [back] = (await joined(server, room, 'ann')) as [Tab]
-  await sees(back, room, isAt('done'))
+  await back.sees(room, isAt('done'))
   t.match(back.state(room).context, { failures: 0, receipt: { call: 2 } })
   t.same(keys, [keys[0], keys[0]])
 })
