@@ -180,9 +180,9 @@ function nest({ children, invokes }: RoomDocument): Nested {
     const isMachine = snapshot.value !== undefined
     within[id] = { ...actor, snapshot: isMachine ? persisted(snapshot, {}) : snapshot }
   }
-  for (const [path, { src, systemId, input }] of Object.entries(invokes)) {
+  for (const [path, { input, ...actor }] of Object.entries(invokes)) {
     const { within, id } = placeOf(path)
-    within[id] = { src, ...(systemId !== undefined && { systemId }), snapshot: { status: 'active', input } as object }
+    within[id] = { ...actor, snapshot: { status: 'active', input } as object }
   }
   return root
 }

@@ -311,10 +311,15 @@ interface Happening {
   readonly isKnown?: boolean
 }
 
-/** An event as a record can hold it: an error by its name and message. */
+/** An event as a record can hold it: an error by its name and message, and of what is no JSON the type alone. */
 function toJson(event: RoomEvent): RoomEvent {
-  const { error } = event
-  return error instanceof Error ? { ...event, error: { name: error.name, message: error.message } } : event
+  const { type, error } = event
+  if (error instanceof Error) return toJson({ ...event, error: { name: error.name, message: error.message } })
+  try {
+    return JSON.parse(JSON.stringify(event))
+  } catch {
+    return { type }
+  }
 }
 
 const diffOf = (before: RoomState, after: RoomState) => diff(before.document, after.document)

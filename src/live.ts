@@ -86,8 +86,15 @@ export class LiveActors {
   #heard({ handle, path, seq }: Child, event: RoomEvent): void {
     const isOver = event.type === `xstate.done.actor.${handle.id}` || event.type === `xstate.error.actor.${handle.id}`
     if (isOver) this.#running.delete(path)
-    this.#arrived({ to: parentPath(path), event, from: path, seq, isOver })
+    this.#arrived({ to: parentPath(path), event: withoutSubscription(event), from: path, seq, isOver })
   }
+}
+
+/** An observable's snapshot holds the subscription that it lives on, which is nobody else's. */
+function withoutSubscription(event: RoomEvent): RoomEvent {
+  if (!event.type.startsWith('xstate.snapshot.')) return event
+  const { _subscription, ...snapshot } = event.snapshot as Readonly<Record<string, unknown>>
+  return { ...event, snapshot }
 }
 
 const parentPath = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
