@@ -21,6 +21,13 @@ import type { RoomEvent } from './protocol.ts'
 /** Microsteps that one event may lead to: an endless loop of `raise`, `always` or messages is stopped here. */
 const MAX_MICROSTEPS = 1000
 
+/** `ProcessingStatus.Stopped` in XState. */
+const STOPPED = 2
+
+interface Spawned extends Handle {
+  _processingStatus: number
+}
+
 export type Action = Parameters<AnyActorScope['actionExecutor']>[0]
 
 /** The part of XState's inspection events that is looked at. */
@@ -42,6 +49,8 @@ export class Run {
   #delays: readonly Delay[]
   readonly #effects: Effect[] = []
   readonly #queue: { readonly to: Handle; readonly event: RoomEvent }[] = []
+  readonly #spawned = new WeakSet<Handle>()
+  #booked = 0
   #microsteps = 0
   #isObserved = false
 
@@ -70,10 +79,19 @@ export class Run {
     const snapshot = to._snapshot as AnyMachineSnapshot
     if (snapshot.status !== 'active') return
     this.#count()
-    this.moved(
-      to,
-      this.collect(() => to.logic.transition(snapshot, event, this.#scopeOf(to))),
-    )
+    this.#advance(to, () => to.logic.transition(snapshot, event, this.#scopeOf(to)))
+  }
+
+  /** What a child throws is its own end, told to its parent; what the room itself throws ends the run. */
+  #advance(to: Handle, make: () => unknown): void {
+    if (to === this.#self) return this.moved(to, this.collect(make))
+    try {
+      this.moved(to, this.collect(make))
+    } catch (error) {
+      this.actions.length = 0
+      this.deferred.length = 0
+      this.moved(to, { snapshot: { ...(to._snapshot as object), status: 'error', error }, actions: [] })
+    }
   }
 
   /** Makes a snapshot, and keeps the actions that it asks for. */
@@ -88,8 +106,24 @@ export class Run {
     const { status, error } = snapshot as { status: string; error?: unknown }
     if (handle === this.#self && status === 'error') throw error
     for (const action of actions) this.#follow(action)
+    this.#adopt(snapshot)
     for (const run of this.deferred.splice(0)) run()
+    if (status !== 'active') this.#dropDelays(pathOf(handle))
     if (handle !== this.#self) this.#settle(handle)
+  }
+
+  /** Spawns what an `assign` has spawned. XState would start it at once: nothing that has stopped is started. */
+  #adopt(snapshot: unknown): void {
+    const { children = {} } = snapshot as { children?: Readonly<Record<string, Spawned | undefined>> }
+    for (const child of Object.values(children)) {
+      if (!child || this.#known(child)) continue
+      child._processingStatus = STOPPED
+      this.#spawn(child)
+    }
+  }
+
+  #known(handle: Handle): boolean {
+    return this.#spawned.has(handle) || this.#before.children.get(pathOf(handle))?.handle === handle
   }
 
   /** Tells the parent what became of a child. */
@@ -101,7 +135,8 @@ export class Run {
     this.#change().set(path, { ...child, snapshot })
     const parent = handle._parent as Handle
     const { id } = handle
-    if (handle._syncSnapshot) this.send(parent, { type: `xstate.snapshot.${id}`, snapshot })
+    if (handle._syncSnapshot && snapshot.status === 'active')
+      this.send(parent, { type: `xstate.snapshot.${id}`, snapshot })
     if (snapshot.status === 'done') {
       this.send(parent, { type: `xstate.done.actor.${id}`, output: snapshot.output, actorId: id })
     } else if (snapshot.status === 'error') {
@@ -120,15 +155,13 @@ export class Run {
   #spawn(handle: Handle | undefined): void {
     if (!handle) throw new Error('an actor was to be spawned whose logic the machine does not have')
     if (typeof handle.src !== 'string') throw new Error(`the actor ${handle.id} is spawned by its logic, not by a name`)
+    this.#spawned.add(handle)
     const path = pathOf(handle)
     const { seq } = this.#moment
     if (isPure(handle.logic)) {
       this.#change().set(path, { handle, path, kind: 'pure', snapshot: { status: 'active' }, input: null, seq })
       const scope = this.#scopeOf(handle)
-      this.moved(
-        handle,
-        this.collect(() => handle.logic.getInitialSnapshot(scope, handle.options.input)),
-      )
+      this.#advance(handle, () => handle.logic.getInitialSnapshot(scope, handle.options.input))
     } else {
       const { input = null } = handle.options
       const child: Child = { handle, path, kind: 'live', snapshot: { status: 'active' }, input, seq }
@@ -145,7 +178,18 @@ export class Run {
       this.#change().delete(child.path)
       if (child.kind === 'live') this.#effects.push({ type: 'stop', path: child.path })
     }
-    this.#delays = this.#delays.filter(({ owner }) => owner !== path && !owner.startsWith(`${path}/`))
+    this.#dropDelays(path)
+  }
+
+  #dropDelays(path: string): void {
+    const within = path === '' ? '' : `${path}/`
+    const kept = this.#delays.filter(({ owner }) => owner !== path && !owner.startsWith(within))
+    if (kept.length < this.#delays.length) this.#delays = kept
+  }
+
+  /** An id that no other actor or delay of the room has had. */
+  bookId(): string {
+    return `x:${this.#moment.seq}.${this.#booked++}`
   }
 
   send(to: Handle, event: RoomEvent): void {
@@ -155,7 +199,7 @@ export class Run {
   schedule(source: Handle, target: Handle, event: RoomEvent, delay: number, given?: string): void {
     const owner = pathOf(source)
     if (!(delay >= 0)) throw new Error(`a delay is a number of milliseconds, got ${delay}`)
-    const id = given ?? `${event.type}.${this.#moment.seq}.${this.#delays.length}`
+    const id = given ?? this.bookId()
     this.cancel(source, id)
     const dueAt = this.#moment.now + Math.round(delay)
     const waiting = { id, owner, to: pathOf(target), event, dueAt, delay: Math.round(delay) }

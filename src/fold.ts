@@ -20,6 +20,8 @@ export class Fold {
   readonly #scopes = new WeakMap<Handle, AnyActorScope>()
   readonly #outside: Outside
   #run: Run | undefined
+  /** The latest one, also once it is over: actions look for actors by their `systemId` in it. */
+  #latest: Run | undefined
 
   constructor(logic: AnyStateMachine, outside: Outside) {
     this.#logic = logic
@@ -68,6 +70,7 @@ export class Fold {
 
   #during<T>(run: Run, make: () => T): T {
     this.#run = run
+    this.#latest = run
     try {
       return make()
     } finally {
@@ -82,13 +85,13 @@ export class Fold {
 
   /** What XState's own code calls instead of a system that runs. */
   #system() {
-    let booked = 0
+    let restored = 0
     return {
-      _bookId: () => `x:${booked++}`,
+      _bookId: () => this.#run?.bookId() ?? `x:r${restored++}`,
       _register: (id: string) => id,
       _unregister: () => {},
       _set: () => {},
-      get: (id: string) => this.#run?.find(id),
+      get: (id: string) => this.#latest?.find(id),
       getAll: () => ({}),
       inspect: () => ({ unsubscribe: () => {} }),
       _sendInspectionEvent: (event: Inspection) => this.#run?.observe(event),
