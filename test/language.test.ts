@@ -188,7 +188,7 @@ const FAMILY: Readonly<Record<string, Part>> = {
     again: ['end', 'stop', 'enqueue'],
     last: heard(
       ...['I am one', 'I am nameless', `begun for ${key('two', 'p14')}`, 'told two'],
-      ...['one is done', `begun for ${key('two', 'p14')}`, 'stopped', 'I am three', 'later'],
+      ...[`begun for ${key('two', 'p14')}`, 'one is done', 'stopped', 'I am three', 'later'],
     ),
   },
   'spawn in assign, by its id': {
