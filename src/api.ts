@@ -74,7 +74,9 @@ function outcomeUnknown(error: unknown): Failure {
 }
 
 async function authorize(verify: Verify, request: HttpRequest): Promise<Credential | Failure> {
-  const credential = await verify(bearerOf(request) ?? '')
+  const token = bearerOf(request)
+  if (token === undefined) return failure('unauthorized', 'no token came; send it as "Authorization: Bearer <token>"')
+  const credential = await verify(token)
   if (isFailure(credential) || credential.principal.scopes.includes('service')) return credential
   return failure('forbidden', 'this needs a token with the scope "service"')
 }

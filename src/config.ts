@@ -86,7 +86,7 @@ export const optionTable = Object.entries(options.shape).map(([name, option]) =>
 }))
 
 const knownNames = optionTable.map(({ name }) => name)
-const knownFlags = [...optionTable.map(({ flag }) => flag), '--config', '--print-config']
+const knownFlags = [...optionTable.map(({ flag }) => flag), '--config', '--print-config', '--scope']
 const knownVariables = optionTable.map(({ variable }) => variable)
 
 /** A configuration that cannot be used: one line per mistake. */
@@ -99,20 +99,29 @@ export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
+/** What a command line comes to. */
+export interface Reading {
+  readonly config: Config
+  /** The words of the command line that are no flags. */
+  readonly words: string[]
+  /** `--scope`, of the token that the command `token` makes. */
+  readonly scope: string | undefined
+  readonly printConfig: boolean
+}
+
 /**
  * Reads the file that `--config` names (JSON), the environment and the flags, and checks them.
- * @returns the config, and the words of the command line that are no flags.
  * @throws {ConfigError}
  */
-export function readConfig({ args, env }: Sources): { config: Config; words: string[]; printConfig: boolean } {
-  const { flags, words, file, printConfig } = readFlags(args)
+export function readConfig({ args, env }: Sources): Reading {
+  const { flags, words, file, scope, printConfig } = readFlags(args)
   const given = { ...readFile(file), ...readEnvironment(env), ...flags }
   const result = options.safeParse(given)
   const issues = result.error?.issues.map((issue) => describe(issue, given)) ?? []
   refuse([...unknownVariables(env), ...issues])
   const config = { ...(result.data as z.infer<typeof options>), production: env.NODE_ENV === 'production' }
   refuse(checkTogether(config))
-  return { config, words, printConfig }
+  return { config, words, scope, printConfig }
 }
 
 function refuse(mistakes: string[]): void {
@@ -143,15 +152,16 @@ function readFlags(args: readonly string[]) {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { ...named, config: { type: 'string' }, 'print-config': { type: 'boolean' } },
+      options: { ...named, config: { type: 'string' }, scope: { type: 'string' }, 'print-config': { type: 'boolean' } },
       allowPositionals: true,
     })
-    const { config: file, 'print-config': printConfig, ...flags } = values
+    const { config: file, scope, 'print-config': printConfig, ...flags } = values
     const byName = Object.entries(flags).map(([flag, value]) => [camel(flag), value])
     return {
       flags: Object.fromEntries(byName),
       words: positionals,
       file: file as string | undefined,
+      scope: scope as string | undefined,
       printConfig: printConfig === true,
     }
   } catch (error) {

@@ -21,6 +21,10 @@ export class Inspection {
   readonly done: Promise<void>
   readonly #child: ChildProcess
   readonly #onDamage: (damage: Damage) => void
+  #tellOpened = (): void => {}
+  readonly #opened = new Promise<void>((resolve) => {
+    this.#tellOpened = resolve
+  })
   #isComplete = false
   #isStopped = false
 
@@ -37,8 +41,9 @@ export class Inspection {
     return this.#isComplete
   }
 
-  /** Resolves when everything was looked at, or when `budget` milliseconds are over. */
+  /** Resolves when everything was looked at, or `budget` milliseconds after the file could be opened at all. */
   async within(budget: number): Promise<void> {
+    await Promise.race([this.done, this.#opened])
     let timer: NodeJS.Timeout | undefined
     const over = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, budget)
@@ -56,6 +61,7 @@ export class Inspection {
     const watchdog = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE)
     for await (const line of createInterface(this.#child.stdout as Readable)) {
       watchdog.refresh()
+      this.#tellOpened()
       this.#heard(JSON.parse(line) as Finding)
     }
     clearTimeout(watchdog)

@@ -11,6 +11,7 @@ import { type AnyMachineSnapshot, type AnyStateMachine, StateMachine } from 'xst
 import type { Principal } from './auth.ts'
 import type { RoomDocument } from './document.ts'
 import type { LogRecord } from './log.ts'
+import { nearest } from './nearest.ts'
 import type { RoomEvent } from './protocol.ts'
 import type { RetentionPolicy } from './retention.ts'
 
@@ -108,16 +109,31 @@ async function loadMachineFile(name: string, path: string): Promise<MachineFile>
   if (!(file.default instanceof StateMachine)) {
     throw new Error('the default export is not a machine; write "export default setup({ ... }).createMachine({ ... })"')
   }
+  checkNames('', file, EXPORTS, (name) => nearest(name, EXPORTS) !== undefined)
+  checkNames('access.', file.access ?? {}, RULES)
+  checkNames('policy.', file.policy ?? {}, Object.keys(DEFAULT_POLICY))
   checkPolicy(file.policy ?? {})
   return file as MachineFile
 }
 
-/** @throws for a name that no policy has, and for what is no whole number, or too small. */
+const EXPORTS = ['default', 'version', 'schemas', 'access', 'view', 'viewEvent', 'migrate', 'policy']
+const RULES = ['join', 'send']
+
+/**
+ * A name that is misspelt is a rule that nobody keeps.
+ * @throws for a name that is not known, unless it is one that may be anything
+ */
+function checkNames(prefix: string, given: object, known: readonly string[], isMeant = (_name: string) => true): void {
+  const unknown = Object.keys(given).find((name) => !known.includes(name) && isMeant(name))
+  if (unknown === undefined) return
+  const meant = nearest(unknown, known)
+  const advice = meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${prefix}${meant}?`
+  throw new Error(`${prefix}${unknown}: no such name; ${advice}`)
+}
+
+/** @throws for what is no whole number, or too small. */
 function checkPolicy(policy: object): void {
   for (const [name, value] of Object.entries(policy)) {
-    if (!Object.hasOwn(DEFAULT_POLICY, name)) {
-      throw new Error(`policy.${name}: no such setting; there are ${Object.keys(DEFAULT_POLICY).join(', ')}`)
-    }
     const least = name === 'snapshotEvery' ? 1 : 0
     if (!Number.isSafeInteger(value) || value < least) {
       throw new Error(

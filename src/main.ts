@@ -15,6 +15,7 @@ ${LOG_USAGE}
 options:
 ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${description} (${show(fallback)})`).join('\n')}
   --config <file>              JSON with the same options
+  --scope <scopes>             what a token of "chartroom token" may do, e.g. service
   --print-config               show what is in force, and end
 
 Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`
@@ -28,11 +29,11 @@ const PATIENCE = 1000
 
 async function run(args: string[]): Promise<void> {
   if (args.length === 0 || args.includes('--help') || args.includes('-h')) return console.log(USAGE)
-  const { config, words, printConfig } = readConfig({ args, env: process.env })
+  const { config, words, scope, printConfig } = readConfig({ args, env: process.env })
   if (printConfig) return console.log(JSON.stringify(printable(config), null, 2))
   const [command, ...rest] = words
   if (command === 'start' || command === 'dev') return serve(config)
-  if (command === 'token') return printToken(config, rest)
+  if (command === 'token') return printToken(config, rest, scope)
   if (command === 'explain') return tellStory(config, rest)
   if (command === 'log') return logCommand(rest, config.data, console.log)
   throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev, token, explain and log`)
@@ -95,9 +96,9 @@ function complain({ message, stack }: Error): void {
   for (const line of String(text).split('\n')) console.error(`chartroom: ${line}`)
 }
 
-async function printToken(config: Config, [user]: string[]): Promise<void> {
+async function printToken(config: Config, [user]: string[], scope?: string): Promise<void> {
   if (user === undefined) throw new ConfigError('token: for whom? e.g. "chartroom token ann"')
-  console.log(await signToken(ownSecret(config), user))
+  console.log(await signToken(ownSecret(config), user, scope === undefined ? {} : { scope }))
 }
 
 async function tellStory(config: Config, [connection]: string[]): Promise<void> {

@@ -144,14 +144,22 @@ t.test('a mistake in a machine file is told at start, with the file and what to 
     'no-machine.ts': 'export const x = 1',
     'Upper.ts': 'export default 1',
     'broken.js': 'export default {',
+    'acces.js': `import { createMachine } from 'xstate'; export default createMachine({}); export const acces = {}`,
+    'rule.js': `import { createMachine } from 'xstate'; export default createMachine({}); export const access = { jion: () => false }`,
     'fine.js': `import { createMachine, fromPromise } from 'xstate'
       export default createMachine({ invoke: { src: fromPromise(async () => 1) }, after: { 10: {} } })`,
   }
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   const error = (await loadMachineFiles(folder).catch((error: unknown) => error)) as Error
   const lines = error.message.split('\n')
-  t.match(lines, [/^Upper\.ts: .*lower case/, /^broken\.js: ./, /^no-machine\.ts: .*default export.*createMachine/])
-  t.equal(lines.length, 3, 'one line each, and none for the file that is fine')
+  t.match(lines, [
+    /^Upper\.ts: .*lower case/,
+    /^acces\.js: acces: no such name; did you mean access\?/,
+    /^broken\.js: ./,
+    /^no-machine\.ts: .*default export.*createMachine/,
+    /^rule\.js: access\.jion: no such name; did you mean access\.join\?/,
+  ])
+  t.equal(lines.length, 5, 'one line each, and none for the file that is fine')
 })
 
 t.test('a policy that cannot be is told at start, with the file, the setting and the value', async (t) => {
@@ -163,8 +171,8 @@ t.test('a policy that cannot be is told at start, with the file, the setting and
     'historyAge: Infinity': 'policy.historyAge: expected a whole number of at least 0, got Infinity',
     'idle: null': 'policy.idle: expected a whole number of at least 0, got null',
     'snapshotEvery: 0': 'policy.snapshotEvery: expected a whole number of at least 1, got 0',
-    'hystory: 10': 'policy.hystory: no such setting; there are idle, snapshotEvery, history, historyAge',
-    'toString: 1': 'policy.toString: no such setting; there are idle, snapshotEvery, history, historyAge',
+    'hystory: 10': 'policy.hystory: no such name; did you mean policy.history?',
+    'toString: 1': 'policy.toString: no such name; there are idle, snapshotEvery, history, historyAge',
     'history: 0, historyAge: 0, idle: 0, snapshotEvery: 1': '',
   }
   const machine = `import { createMachine } from 'xstate'; export default createMachine({}); export const policy = `

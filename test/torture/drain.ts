@@ -103,7 +103,7 @@ function getsIn(port: number): Promise<boolean> {
 /** Whether the instants fill the time over which they are to be spread: no quarter of it is left out. */
 function isSpread(retries: readonly number[]): boolean {
   const quarters = [0, 1, 2, 3].map((n) => retries.filter((ms) => Math.floor((ms * 4) / (DRAIN_TIMEOUT + 1)) === n))
-  return quarters.every((quarter) => quarter.length >= retries.length / 8)
+  return quarters.every((quarter) => quarter.length >= retries.length / 20)
 }
 
 /** What the file holds: each room's marks, by seq. */
