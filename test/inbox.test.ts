@@ -275,7 +275,7 @@ t.test('capacity and failures', async (t) => {
   })
 })
 
-t.test('QUEUE-5 drop_oldest: the oldest goes to the dead letters and is counted', async (t) => {
+t.test('Q4 QUEUE-5 drop_oldest: the oldest goes to the dead letters and is counted', async (t) => {
   const { service, sender } = await serverWith(t, {
     CHARTROOM_INBOX_CAPACITY: '5',
     CHARTROOM_INBOX_POLICY: 'drop_oldest',
