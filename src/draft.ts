@@ -9,7 +9,7 @@ import type { Consequence } from './aftermath.ts'
 import type { Principal } from './auth.ts'
 import type { DedupeWindow } from './dedupe.ts'
 import { type RoomDocument, type RoomState, withPresent } from './document.ts'
-import { excerpt, type Failure, failure, isFailure } from './errors.ts'
+import { excerpt, type Failure, failure, isFailure, readOnly } from './errors.ts'
 import type { Delay, Moment } from './folded.ts'
 import type { Arrival } from './live.ts'
 import { encodeLine, type LogRecord } from './log.ts'
@@ -299,8 +299,6 @@ interface Entry extends Step {
   readonly record: LogRecord
   readonly line: string
 }
-
-const readOnly = (): Failure => failure('read_only', 'the storage takes no writes now; nothing was changed')
 
 /** What happens to a room: from `before`, once the occasion itself is `prepared`, to the actor at `path`. */
 interface Happening {

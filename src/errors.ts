@@ -63,6 +63,9 @@ export function failure(code: ErrorCode, message: string, details?: Record<strin
   return made
 }
 
+/** The answer to whoever would write while the storage refuses it. */
+export const readOnly = (): Failure => failure('read_only', 'the storage takes no writes now; nothing was changed')
+
 export function isFailure(value: object): value is Failure {
   return failures.has(value)
 }

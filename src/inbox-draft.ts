@@ -5,7 +5,7 @@
  * inbox is read from its log again. A request that is refused leaves everything as it was.
  */
 import type { DedupeWindow } from './dedupe.ts'
-import { type Failure, failure } from './errors.ts'
+import { type Failure, failure, readOnly } from './errors.ts'
 import type { InboxEvent, Letters } from './letters.ts'
 import { encodeLine, type LogRecord } from './log.ts'
 import type { Priority, RoomEvent, ServerFrames } from './protocol.ts'
@@ -152,4 +152,3 @@ export class InboxDraft {
 const RELEASING = new Set<InboxEvent['type']>(['message.settled', 'message.failed', 'message.died', 'message.expired'])
 
 const unknown = (seq: number): Failure => failure('unknown_seq', `the inbox has no message ${seq}`, { path: '/seq' })
-const readOnly = (): Failure => failure('read_only', 'the storage takes no writes now; nothing was changed')

@@ -90,6 +90,19 @@ export interface Log {
   close(): Promise<void>
 }
 
+/** Records that are read at once. */
+const PAGE = 1000
+
+/** Every record behind `after` that is still held, in order, read a page at a time. @throws {DamagedLog} */
+export async function* recordsAfter(log: Log, topic: string, after: number): AsyncGenerator<LogRecord> {
+  for (let place = after; ; ) {
+    const page = await log.read(topic, { after: place, limit: PAGE })
+    yield* page
+    if (page.length < PAGE) return
+    place = page.at(-1)?.seq ?? place
+  }
+}
+
 /** A record that is not what was written: its CRC32 does not hold, or its seq leaves a hole. */
 export class DamagedLog extends Error {
   override readonly name = 'DamagedLog'

@@ -6,13 +6,11 @@
  */
 import { DedupeWindow, type UsedKey } from './dedupe.ts'
 import type { RoomDocument } from './document.ts'
-import { encodeLine, type Log, type LogRecord, type LogSnapshot, type Shown } from './log.ts'
+import { encodeLine, type Log, type LogRecord, type LogSnapshot, recordsAfter, type Shown } from './log.ts'
 import { applyPatch, type Operation } from './patch.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import type { View } from './view.ts'
 
-/** Records that are read at once. */
-const PAGE = 1000
 /** Characters of events in one `history` frame. */
 const HISTORY_SIZE = 512 * 1024
 
@@ -49,16 +47,6 @@ export async function recover(log: Log, room: string): Promise<Recovered> {
     seq = record.seq
   }
   return { epoch: await log.epoch(room), seq, snapshot: snapshot?.seq ?? 0, document, keys }
-}
-
-/** Every record behind `after`, read a page at a time. @throws {DamagedLog} */
-export async function* recordsAfter(log: Log, room: string, after: number): AsyncGenerator<LogRecord> {
-  for (let place = after; ; ) {
-    const page = await log.read(room, { after: place, limit: PAGE })
-    yield* page
-    if (page.length < PAGE) return
-    place += page.length
-  }
 }
 
 /** A place in one life of a room's log. */
@@ -114,13 +102,15 @@ async function opsBetween(
   let place = after
   for await (const record of recordsAfter(log, room, after)) {
     if (record.seq > upTo) break
-    if (record.seq !== place + 1 || record.ops.some((op) => op.path === '')) return undefined
+    if (record.seq !== place + 1 || isMigration(record) || record.ops.some((op) => op.path === '')) return undefined
     for (const op of record.ops) if (VISIBLE.test(op.path)) ops.push(op)
     if (ops.length * LEAST_OP > snapshot.length) return undefined
     place = record.seq
   }
   return place === upTo ? ops : undefined
 }
+
+const isMigration = ({ event }: LogRecord): boolean => event.type === 'room.migrated'
 
 /** The parts of the stored document that stand in the `state` document under the same path. */
 const VISIBLE = /^\/(value|context|status|timers)(\/|$)/

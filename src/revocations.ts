@@ -7,11 +7,10 @@
  */
 import type { Credential } from './auth.ts'
 import { type Failure, failure } from './errors.ts'
-import { DamagedLog, encodeLine, type Log, type LogRecord, type LogSnapshot } from './log.ts'
+import { DamagedLog, encodeLine, type Log, type LogRecord, type LogSnapshot, recordsAfter } from './log.ts'
 
 /** No room has this name: it has no machine. */
 const TOPIC = '$revocations'
-const PAGE = 1000
 const SNAPSHOT_EVERY = 100
 
 export type Revocation = { readonly tokenId: string } | { readonly user: string }
@@ -77,11 +76,9 @@ export class Revocations {
     for (const tokenId of stored?.tokenIds ?? []) this.#tokenIds.add(tokenId)
     for (const [user, moment] of stored?.users ?? []) this.#users.set(user, moment)
     this.#seq = snapshot?.seq ?? 0
-    for (let page: LogRecord[]; ; ) {
-      page = await this.#log.read(TOPIC, { after: this.#seq, limit: PAGE })
-      for (const { event, time } of page) this.#apply(event as unknown as Revocation, time)
-      this.#seq += page.length
-      if (page.length < PAGE) return
+    for await (const { event, time, seq } of recordsAfter(this.#log, TOPIC, this.#seq)) {
+      this.#apply(event as unknown as Revocation, time)
+      this.#seq = seq
     }
   }
 

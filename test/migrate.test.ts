@@ -60,6 +60,26 @@ t.test('L6 S3 a room of an older version is migrated once, as a record, through 
   )
 })
 
+t.test('S3 a resume from before a migration is a snapshot, however small a patch would be', async (t) => {
+  const { folder, write } = machines(t)
+  const padded = (extra = '') =>
+    machine('n', extra).replace('context: { n: 0 }', `context: { n: 0, text: '${'x'.repeat(5000)}' }`)
+  write(padded())
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  const { epoch } = await (await Tab.open(server, 'ann')).join('tally/a')
+  write(
+    padded(`export const version = '2'
+    export const migrate = { 1: (room) => ({ ...room, context: { ...room.context, n: 7 } }) }`),
+  )
+  await server.crashAndRestart()
+  const tab = await Tab.open(server, 'ann')
+  t.match(await tab.ask({ type: 'join', room: 'tally/a', since: { epoch, seq: 1 } }), { seq: 2, recovered: false })
+  t.match(await tab.next('snapshot'), { seq: 2, state: { context: { n: 7 } } })
+  await tab.ask({ type: 'send', room: 'tally/a', event: { type: 'add' } })
+  const behind = await Tab.open(server, 'bob')
+  t.match(await behind.ask({ type: 'join', room: 'tally/a', since: { epoch, seq: 2 } }), { seq: 3, recovered: true })
+})
+
 t.test('room_failed where no migration leads to this version, and nothing of the room is lost', async (t) => {
   const { folder, write } = machines(t)
   write(machine('n'))
