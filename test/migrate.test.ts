@@ -74,10 +74,14 @@ t.test('S3 a resume from before a migration is a snapshot, however small a patch
   await server.crashAndRestart()
   const tab = await Tab.open(server, 'ann')
   t.match(await tab.ask({ type: 'join', room: 'tally/a', since: { epoch, seq: 1 } }), { seq: 2, recovered: false })
-  t.match(await tab.next('snapshot'), { seq: 2, state: { context: { n: 7 } } })
+  const snapshot = await tab.next('snapshot')
+  t.match(snapshot, { seq: 2, state: { context: { n: 7 } } })
   await tab.ask({ type: 'send', room: 'tally/a', event: { type: 'add' } })
   const behind = await Tab.open(server, 'bob')
+  behind.hold('tally/a', 2, snapshot.state)
   t.match(await behind.ask({ type: 'join', room: 'tally/a', since: { epoch, seq: 2 } }), { seq: 3, recovered: true })
+  await behind.reaches('tally/a', 3)
+  t.same(behind.state('tally/a'), tab.state('tally/a'), 'behind the migration a patch leads on')
 })
 
 t.test('room_failed where no migration leads to this version, and nothing of the room is lost', async (t) => {
