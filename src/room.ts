@@ -7,16 +7,18 @@
 import { Aftermath, type Origin } from './aftermath.ts'
 import { Audience } from './audience.ts'
 import type { Principal } from './auth.ts'
+import { Changes, type Standing } from './changes.ts'
 import type { Commits } from './commits.ts'
 import { DedupeWindow } from './dedupe.ts'
 import { type RoomDocument, type RoomState, wakeOf } from './document.ts'
-import { Draft, type Sending, type Standing } from './draft.ts'
+import { Draft, type Sending } from './draft.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
 import type { Arrival } from './live.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
+import { Occurrences } from './occurrences.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import { historyOf, type Position, recover, resume, snapshotLine } from './recovery.ts'
 import { Retention } from './retention.ts'
@@ -171,7 +173,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   arrived(arrival: Arrival): void {
     this.#turns.receive({
       decide: (draft) => {
-        draft.arrive(arrival)
+        draft.occurrences.arrive(arrival)
         return DONE
       },
       refuse: () => this.#around.logger.error({ room: this.name, event: arrival.event.type }, 'an arrival was lost'),
@@ -204,24 +206,26 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   }
 
   async commit(requests: Request<Draft>[]): Promise<void> {
-    const { draft, tells } = this.#transition(requests)
-    await this.#append(draft)
-    this.#publish(this.#diff(draft))
+    const { changes, tells } = this.#transition(requests)
+    await this.#append(changes)
+    this.#publish(this.#diff(changes))
     await this.#turns.tell(requests, tells)
-    this.#aftermath.carryOut(draft.effects, this.#state)
+    this.#aftermath.carryOut(changes.effects, this.#state)
   }
 
   /** 1: would the machine take it, and what would follow? */
-  #transition(requests: Request<Draft>[]): { draft: Draft; tells: Tell[] } {
-    const draft = new Draft(this.#standing(), this.#around.logger)
-    draft.settleMigration()
-    draft.settlePresence()
-    draft.settleTimers()
-    return { draft, tells: requests.map((request) => request.decide(draft)) }
+  #transition(requests: Request<Draft>[]): { changes: Changes; tells: Tell[] } {
+    const { logger } = this.#around
+    const standing = this.#standing()
+    const changes = new Changes(standing, logger)
+    const occurrences = new Occurrences(standing, changes)
+    occurrences.settle()
+    const draft = new Draft(standing, changes, occurrences, logger)
+    return { changes, tells: requests.map((request) => request.decide(draft)) }
   }
 
   /** 2: order, on disk. */
-  async #append({ lines, state, seq, time }: Draft): Promise<void> {
+  async #append({ lines, state, seq, time }: Changes): Promise<void> {
     if (lines.length === 0 || !state) return
     const snapshot = this.#retention.isSnapshotDue(seq) && {
       snapshot: snapshotLine(seq, state.document, this.#keys, time),
@@ -236,7 +240,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   }
 
   /** 3: what changed for those who watch. */
-  #diff({ seq, records }: Draft): ((subscription: Subscription) => Publication) | undefined {
+  #diff({ seq, records }: Changes): ((subscription: Subscription) => Publication) | undefined {
     if (records.length === 0 || !this.#state) return undefined
     return this.#audience.move(seq, this.#state, records)
   }

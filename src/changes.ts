@@ -1,0 +1,87 @@
+/**
+ * What one turn adds to a room: records, encoded as lines of the log, with what they make of it and what follows them.
+ *
+ * Always true: a seq is used only for what was accepted; what is added stands on what was added before it; nothing here is
+ * told, stored or carried out.
+ */
+import type { Consequence } from './aftermath.ts'
+import type { DedupeWindow } from './dedupe.ts'
+import type { RoomDocument, RoomState } from './document.ts'
+import { excerpt } from './errors.ts'
+import type { Moment } from './folded.ts'
+import { encodeLine, type LogRecord } from './log.ts'
+import type { Logger } from './logger.ts'
+import type { Hosted, Machine, Step } from './machine.ts'
+import type { Members } from './members.ts'
+import { diff } from './patch.ts'
+
+/** A room as it stands before the turn; `state` is missing while the room is unborn. */
+export interface Standing {
+  readonly room: string
+  readonly key: string
+  readonly machine: Machine
+  readonly hosted: Hosted
+  readonly state: RoomState | undefined
+  /** What the log has of it, where `state` is of a newer version of the machine. */
+  readonly outdated: RoomDocument | undefined
+  readonly seq: number
+  readonly keys: DedupeWindow
+  readonly members: Members
+  /** `false`: the storage refuses writes, and a turn that adds nothing is all that can be. */
+  readonly isWritable: boolean
+}
+
+/** A record that was accepted, encoded, with what it makes of the room. */
+export interface Entry extends Step {
+  readonly record: LogRecord
+  readonly line: string
+}
+
+export class Changes {
+  /** What was accepted, and the same as lines of the log. */
+  readonly records: LogRecord[] = []
+  readonly lines: string[] = []
+  readonly effects: Consequence[] = []
+  readonly time = Date.now()
+  state: RoomState | undefined
+  seq: number
+  readonly #room: string
+  readonly #logger: Logger
+
+  constructor({ room, state, seq }: Standing, logger: Logger) {
+    this.#room = room
+    this.#logger = logger
+    this.state = state
+    this.seq = seq
+  }
+
+  /** When and where a record would happen. */
+  moment(seq = this.seq + 1): Moment {
+    return { now: this.time, seq }
+  }
+
+  /** Encodes the record at once, so that a state that is no JSON is its own event's fault. @throws {TypeError} */
+  entry(given: Omit<LogRecord, 'time'>, { state, effects }: Step): Entry {
+    const record: LogRecord = { ...given, time: this.time }
+    return { record, line: encodeLine(record), state, effects }
+  }
+
+  append({ record, line, state, effects }: Entry): undefined {
+    const { seq } = record
+    this.seq = seq
+    this.state = state
+    this.records.push(record)
+    this.lines.push(line)
+    for (const effect of effects) this.effects.push({ seq, effect })
+  }
+
+  /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */
+  tellThrown(type: string, error: unknown): void {
+    const event = excerpt(type)
+    this.#logger.warn({ room: this.#room, event, error: String(error) }, 'the machine threw')
+    this.#logger.debug({ room: this.#room, event, err: error }, 'the machine threw')
+  }
+}
+
+/** @throws {PatchError} where `after` is no JSON. */
+export const diffOf = (before: RoomState, after: RoomState) => diff(before.document, after.document)
