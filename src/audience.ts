@@ -40,6 +40,11 @@ export class Audience {
     return this.#position
   }
 
+  /** What may be sent now. */
+  get can(): readonly string[] {
+    return this.#state ? this.#machine.can(this.#state.snapshot) : []
+  }
+
   /** The room was read from its log. */
   begin(epoch: string, seq: number, state: RoomState | undefined): void {
     this.#moveTo(epoch, seq, state)

@@ -5,6 +5,7 @@
  * patch or event that carries a record reaches its sender before the `ok`.
  */
 import { Aftermath, type Origin } from './aftermath.ts'
+import { Attendance, type Joining } from './attendance.ts'
 import { Audience } from './audience.ts'
 import type { Principal } from './auth.ts'
 import { Changes, type Standing } from './changes.ts'
@@ -19,10 +20,10 @@ import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
 import { Occurrences } from './occurrences.ts'
-import type { JoinMode, ServerFrames } from './protocol.ts'
-import { historyOf, type Position, recover, resume, snapshotLine } from './recovery.ts'
+import type { ServerFrames } from './protocol.ts'
+import { historyOf, recover, snapshotLine } from './recovery.ts'
 import { Retention } from './retention.ts'
-import { type JoinedRoom, type Publication, type Subscriber, Subscription } from './subscription.ts'
+import type { JoinedRoom, Publication, Subscriber, Subscription } from './subscription.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
 import type { Wheel } from './wheel.ts'
 
@@ -40,12 +41,6 @@ export interface Surroundings {
   onIdle(room: Room): void
 }
 
-/** How somebody wants to be in a room. */
-export interface Joining {
-  readonly since?: Position | undefined
-  readonly mode?: JoinMode | undefined
-}
-
 export class Room implements Owner<Draft>, JoinedRoom, Origin {
   readonly name: string
   readonly #key: string
@@ -54,9 +49,9 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   readonly #aftermath: Aftermath
   readonly #around: Surroundings
   readonly #turns: Turns<Draft>
-  readonly #subscriptions = new Map<string, Subscription>()
   readonly #retention: Retention
   readonly #audience: Audience
+  readonly #attendance: Attendance
   #members = new Members()
   #keys = new DedupeWindow()
   #state: RoomState | undefined
@@ -72,6 +67,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#around = around
     this.#retention = new Retention(machine.policy)
     this.#audience = new Audience(this.name, machine, around)
+    this.#attendance = new Attendance(this, machine, this.#audience, around.log)
     this.#turns = new Turns(this, around.commits, around.logger)
     void this.#turns.load()
   }
@@ -91,7 +87,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
       decide: (draft) => {
         const isRefused = joining.mode === 'events' || joining.mode === 'both' ? this.#checkEvents() : undefined
         const refused = draft.checkJoin(who) ?? isRefused ?? draft.join(subscriber.id, who)
-        return () => (refused ? answer(refused) : this.#admit(subscriber, who, joining, answer))
+        return () => (refused ? answer(refused) : this.#attendance.admit(subscriber, who, joining, answer))
       },
       refuse: answer,
     })
@@ -107,7 +103,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
       decide: (draft) => {
         const refused = draft.leave(subscriber.id, who.user)
         return () => {
-          if (!refused) this.#dismiss(subscriber)
+          if (!refused) this.#attendance.dismiss(subscriber)
           answer(refused ?? { type: 'ok' })
         }
       },
@@ -143,8 +139,8 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
         const refused = draft.checkJoin(who)
         const isPutOut = refused && !draft.leave(subscriber.id, who.user)
         return () => {
-          if (isPutOut) this.#dismiss(subscriber, refused)
-          else this.#subscriptions.get(subscriber.id)?.become(who, this.#audience.viewOf(who))
+          if (isPutOut) this.#attendance.dismiss(subscriber, refused)
+          else this.#attendance.become(subscriber, who)
         }
       },
       refuse: () => {},
@@ -159,7 +155,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   /** A connection is gone, without asking. */
   lost(subscriber: Subscriber, who: Principal): void {
-    const forget = () => void this.#subscriptions.delete(subscriber.id)
+    const forget = () => this.#attendance.forget(subscriber)
     this.#turns.receive({
       decide: (draft) => {
         draft.leave(subscriber.id, who.user)
@@ -187,17 +183,16 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   /** The socket of a subscriber takes frames again. */
   drained(subscriber: Subscriber): void {
-    const subscription = this.#subscriptions.get(subscriber.id)
-    subscription?.catchUp(this.#audience.viewOf(subscription.who))
+    this.#attendance.drained(subscriber)
   }
 
   get subscriptions(): number {
-    return this.#subscriptions.size
+    return this.#attendance.size
   }
 
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
-    return this.#turns.isAtRest && this.#subscriptions.size === 0 && !this.#aftermath.isBusy
+    return this.#turns.isAtRest && this.#attendance.size === 0 && !this.#aftermath.isBusy
   }
 
   /** Nothing of it runs any more: it is forgotten until somebody asks for it. */
@@ -247,34 +242,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   /** 4: the same bytes to every tab. */
   #publish(publicationFor: ((subscription: Subscription) => Publication) | undefined): void {
-    if (!publicationFor) return
-    for (const subscription of this.#subscriptions.values()) subscription.publish(publicationFor(subscription))
-  }
-
-  async #admit(subscriber: Subscriber, who: Principal, { since, mode = 'state' }: Joining, answer: Answer) {
-    const view = this.#audience.viewOf(who)
-    const can = this.#state ? this.#machine.can(this.#state.snapshot) : []
-    const mayResume = mode === 'events' || !this.#machine.hasView
-    const frame = since && mayResume && (await this.#resume(subscriber, who, { since, mode, view, can }))
-    answer({ type: 'ok', room: this.name, epoch: view.epoch, seq: view.seq, recovered: Boolean(frame) })
-    const subscription = new Subscription(subscriber, who, mode, this.#audience)
-    this.#subscriptions.set(subscriber.id, subscription)
-    const eventsAfter = frame && since ? since.seq : view.seq
-    await subscription.begin({ view, frame: frame || view.snapshot, eventsAfter })
-    if (!subscriber.entersRoom(this, who)) this.lost(subscriber, who)
-  }
-
-  /** Whoever cannot be told what it missed is not in: it was counted in when its `join` was decided. @throws {DamagedLog} */
-  #resume(subscriber: Subscriber, who: Principal, missed: Parameters<typeof resume>[1]): Promise<Buffer | undefined> {
-    return resume(this.#around.log, missed).catch((error: unknown) => {
-      this.lost(subscriber, who)
-      throw error
-    })
-  }
-
-  #dismiss(subscriber: Subscriber, why?: Failure): void {
-    this.#subscriptions.delete(subscriber.id)
-    subscriber.leavesRoom(this, why)
+    if (publicationFor) this.#attendance.publish(publicationFor)
   }
 
   #snapshot(peeked: RoomState, who: Principal): ServerFrames['snapshot'] {
@@ -294,11 +262,9 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#audience.begin(epoch, seq, this.#state)
     this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
-    for (const [id, { who }] of this.#subscriptions) this.#members.add(id, who.user)
+    for (const [id, who] of this.#attendance.everybody()) this.#members.add(id, who.user)
     this.#members.believed(document?.present ?? [])
-    for (const subscription of this.#subscriptions.values()) {
-      subscription.catchUp(this.#audience.viewOf(subscription.who))
-    }
+    this.#attendance.catchUp()
     this.#aftermath.settle(this.#state)
   }
 
@@ -314,7 +280,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   /** Nobody stays in a room that cannot be served. */
   failed(why: Failure): void {
-    for (const { subscriber } of [...this.#subscriptions.values()]) this.#dismiss(subscriber, why)
+    this.#attendance.dismissAll(why)
   }
 
   #standing(): Standing {

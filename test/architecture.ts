@@ -46,7 +46,7 @@ const FLOORS = [
   ['live', 'recovery', 'machine-file'],
   ['aftermath', 'machine'],
   ['audience', 'changes'],
-  ['occurrences'],
+  ['occurrences', 'attendance'],
   ['draft'],
   ['log-lmdb', 'log-verify', 'room', 'inbox'],
   ['log-check'],
