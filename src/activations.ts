@@ -11,6 +11,8 @@ export interface Activatable {
   readonly name: string
   /** Whether nobody is here and nothing waits. */
   readonly isIdle: boolean
+  /** Milliseconds for which it must be remembered though nobody is here. */
+  readonly remembersFor: number
   /** Nothing of it runs any more. */
   stop(): void
 }
@@ -56,6 +58,7 @@ export class Activations<T extends Activatable> {
   #passivate(one: T): void {
     this.#idle.delete(one)
     if (!one.isIdle) return
+    if (one.remembersFor > 0) return this.idle(one, one.remembersFor)
     this.#active.delete(one.name)
     one.stop()
     this.#onPassivated()

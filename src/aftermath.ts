@@ -23,6 +23,8 @@ export interface Origin {
   arrived(arrival: Arrival): void
   /** A delay is due. */
   wake(): void
+  /** An effect threw. */
+  threw(): void
 }
 
 export class Aftermath {
@@ -87,6 +89,7 @@ export class Aftermath {
   #tellThrown(error: unknown, seq: number, effect: Effect): void {
     const action = effect.type === 'action' ? effect.name : effect.type
     this.#logger.error({ err: error, room: this.#origin.name, seq, action }, 'an action threw')
+    this.#origin.threw()
   }
 
   /** One deadline for all delays: that of the next. */

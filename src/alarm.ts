@@ -2,7 +2,7 @@
  * Wakes rooms that sleep: at the start those that a crash left with somebody in them or with work under way, later those
  * whose next delay is due. However many rooms wait, one deadline does.
  *
- * Always true: the log says who wants to be looked at, and the room's own document decides what is to be done; to be woken
+ * Always true: a room that failed is left alone; the log says who wants to be looked at, and the room's own document decides what is to be done; to be woken
  * for nothing does no harm.
  */
 import type { Log } from './log.ts'
@@ -13,30 +13,40 @@ const AT_ONCE = 1000
 /** Milliseconds before one that was woken, and is still listed, is woken again. */
 const AGAIN = 1000
 
+/** What there is to wake. */
+export interface Sleepers {
+  /** How many have failed. */
+  readonly failed: number
+  hasFailed(topic: string): boolean
+  wake(topic: string): void
+}
+
 export class Alarm {
   readonly #log: Log
   readonly #wheel: Wheel
-  readonly #wake: (topic: string) => void
+  readonly #rooms: Sleepers
   #deadline: Deadline | undefined
   #isStopped = false
 
-  constructor(log: Log, wheel: Wheel, wake: (topic: string) => void) {
+  constructor(log: Log, wheel: Wheel, rooms: Sleepers) {
     this.#log = log
     this.#wheel = wheel
-    this.#wake = wake
+    this.#rooms = rooms
   }
 
   /** Wakes those that the last stop left unsettled, and from then on whoever is due. */
   async begin(): Promise<void> {
-    for (const { topic } of await this.#log.wakes({ from: 0, to: 0, limit: Number.MAX_SAFE_INTEGER })) this.#wake(topic)
+    for (const { topic } of await this.#log.wakes({ from: 0, to: 0, limit: Number.MAX_SAFE_INTEGER }))
+      this.#rooms.wake(topic)
     await this.look()
   }
 
   /** Wakes who is due, and looks again when the next one is: also after a room has gone to sleep. */
   async look(): Promise<void> {
     const now = Date.now()
-    const due = await this.#log.wakes({ from: 1, to: now, limit: AT_ONCE })
-    for (const { topic } of due) this.#wake(topic)
+    const listed = await this.#log.wakes({ from: 1, to: now, limit: AT_ONCE + this.#rooms.failed })
+    const due = listed.filter(({ topic }) => !this.#rooms.hasFailed(topic))
+    for (const { topic } of due) this.#rooms.wake(topic)
     const [next] = await this.#log.wakes({ from: now + 1, to: Number.MAX_SAFE_INTEGER, limit: 1 })
     const again = due.length > 0 ? now + AGAIN : Number.POSITIVE_INFINITY
     this.#arm(Math.min(next?.at ?? Number.POSITIVE_INFINITY, again) - now)

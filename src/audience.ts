@@ -6,11 +6,13 @@
  */
 import type { Principal } from './auth.ts'
 import type { RoomState } from './document.ts'
+import { type Failure, failure } from './errors.ts'
 import type { EventSource } from './event-cursor.ts'
 import { EventPages, eventFrame } from './event-pages.ts'
 import type { Log, LogRecord, Shown } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
+import type { ServerFrames } from './protocol.ts'
 import { NOTHING } from './recovery.ts'
 import type { Publication, Subscription } from './subscription.ts'
 import { View } from './view.ts'
@@ -92,6 +94,19 @@ export class Audience {
   /** What `who` may see of `state`. A view that throws shows nothing, and its operator is told. */
   see(state: RoomState, who: Principal): unknown {
     return this.#guarded(() => this.#machine.project(state, who))
+  }
+
+  /** What answers a `get`; `peeked` stands for the state of a room that is unborn. */
+  snapshot(peeked: RoomState, who: Principal): ServerFrames['snapshot'] {
+    const { room, epoch, seq } = this.#position
+    const state = seq === 0 ? this.see(peeked, who) : this.viewOf(who).state
+    return { type: 'snapshot', room, epoch, seq, state }
+  }
+
+  /** Whether anybody may see the events of this machine (rule S5). */
+  refuseEvents(): Failure | undefined {
+    if (this.#machine.showsEvents) return undefined
+    return failure('forbidden', `${this.#machine.name} shows its events to nobody: it has a view, and no viewEvent`)
   }
 
   /** Records as `who` may see them. */

@@ -5,6 +5,7 @@
  * told, stored or carried out.
  */
 import type { Consequence } from './aftermath.ts'
+import type { DeadLetter } from './dead-letters.ts'
 import type { DedupeWindow } from './dedupe.ts'
 import type { RoomDocument, RoomState } from './document.ts'
 import { excerpt } from './errors.ts'
@@ -31,6 +32,9 @@ export interface Standing {
   readonly isWritable: boolean
 }
 
+/** An event on which the machine threw, as it came. */
+export type Undelivered = Pick<DeadLetter, 'event' | 'from' | 'key' | 'to'>
+
 /** A record that was accepted, encoded, with what it makes of the room. */
 export interface Entry extends Step {
   readonly record: LogRecord
@@ -42,6 +46,11 @@ export class Changes {
   readonly records: LogRecord[] = []
   readonly lines: string[] = []
   readonly effects: Consequence[] = []
+  /** What the machine threw on, and the numbers of such letters that are done with. */
+  readonly letters: DeadLetter[] = []
+  readonly removed: number[] = []
+  /** How often it threw. */
+  failures = 0
   readonly time = Date.now()
   state: RoomState | undefined
   seq: number
@@ -75,8 +84,19 @@ export class Changes {
     for (const effect of effects) this.effects.push({ seq, effect })
   }
 
+  /** The machine threw; the event that it threw on is kept with the state before it. */
+  threw(type: string, error: unknown, undelivered?: Undelivered): void {
+    this.failures++
+    this.#tellThrown(type, error)
+    if (!undelivered) return
+    const { name, message } = error instanceof Error ? error : { name: typeof error, message: String(error) }
+    const { time, seq: base, state } = this
+    const said = { name: excerpt(name), message: excerpt(message) }
+    this.letters.push({ ...undelivered, time, base, error: said, state: state?.document ?? null })
+  }
+
   /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */
-  tellThrown(type: string, error: unknown): void {
+  #tellThrown(type: string, error: unknown): void {
     const event = excerpt(type)
     this.#logger.warn({ room: this.#room, event, error: String(error) }, 'the machine threw')
     this.#logger.debug({ room: this.#room, event, err: error }, 'the machine threw')

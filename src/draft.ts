@@ -6,7 +6,7 @@
  * schema, transition.
  */
 import type { Principal } from './auth.ts'
-import { type Changes, diffOf, type Entry, type Standing } from './changes.ts'
+import { type Changes, diffOf, type Entry, type Standing, type Undelivered } from './changes.ts'
 import type { RoomState } from './document.ts'
 import { excerpt, type Failure, failure, isFailure, readOnly } from './errors.ts'
 import type { Logger } from './logger.ts'
@@ -37,21 +37,53 @@ export class Draft {
     this.#logger = logger
   }
 
-  send({ who, event, key, if: expected }: Sending): ServerFrames['ok'] | Failure {
+  send(sending: Sending): ServerFrames['ok'] | Failure {
+    const { who, event, key } = sending
+    const undelivered = { event, from: who.user, ...(key !== undefined && { key }) }
+    const refused = this.checkJoin(who) ?? this.#checkSend(who, undelivered)
+    return refused ?? this.#deliver(sending, undelivered)
+  }
+
+  /** An event of one who may send it. */
+  #deliver({ who, event, key, if: expected }: Sending, undelivered?: Undelivered): ServerFrames['ok'] | Failure {
     const { room, keys, machine } = this.#standing
-    const refused = this.checkJoin(who) ?? this.#checkSend(who, event)
-    if (refused) return refused
-    const first = key === undefined ? undefined : keys.seqOf(who.user, key, this.changes.time)
+    const { time, seq: actual } = this.changes
+    const first = key === undefined ? undefined : keys.seqOf(who.user, key, time)
     if (first !== undefined) return { type: 'ok', room, seq: first, dup: true }
     if (!this.#standing.isWritable) return readOnly()
-    if (expected !== undefined && expected !== this.changes.seq) {
-      return failure('conflict', `the room is at seq ${this.changes.seq}`, { expected, actual: this.changes.seq })
+    if (expected !== undefined && expected !== actual) {
+      return failure('conflict', `the room is at seq ${actual}`, { expected, actual })
     }
-    return this.#guarded(event.type, () => {
+    const take = () => {
       const checked = machine.checkEvent(event)
       if (isFailure(checked)) return checked
       return this.#take(checked as RoomEvent, who, key) ?? this.#notAccepted(event, who)
+    }
+    return this.#guarded(event.type, take, undelivered)
+  }
+
+  /** A dead letter once more; whoever sent it was let in the first time. One that is accepted is a letter no more. */
+  replay(seq: number, letter: Undelivered): ServerFrames['ok'] | Failure {
+    const { event, from, key } = letter
+    const who = { user: from ?? '', scopes: [], claims: {} }
+    const answer = from === null ? this.#repeat(letter, who) : this.#deliver({ who, event, key })
+    if (!isFailure(answer)) this.changes.removed.push(seq)
+    return answer
+  }
+
+  #repeat(letter: Undelivered, who: Principal): ServerFrames['ok'] | Failure {
+    if (!this.#standing.isWritable) return readOnly()
+    return this.#guarded(letter.event.type, () => {
+      const seq = this.occurrences.repeat(letter)
+      return seq === undefined ? this.#notAccepted(letter.event, who) : { type: 'ok', room: this.#standing.room, seq }
     })
+  }
+
+  /** Removes a dead letter for good. */
+  deleteLetter(seq: number): ServerFrames['ok'] | Failure {
+    if (!this.#standing.isWritable) return readOnly()
+    this.changes.removed.push(seq)
+    return { type: 'ok' }
   }
 
   /** Lets a connection in; the machine hears of a user's first. */
@@ -80,15 +112,16 @@ export class Draft {
   }
 
   /** The room's state as it is, or as it would be born. */
-  peek(): RoomState | Failure {
+  peek(undelivered?: Undelivered): RoomState | Failure {
     if (this.changes.state) return this.changes.state
-    return this.#guarded('room.created', () => this.#initial().state)
+    return this.#guarded('room.created', () => this.#initial().state, undelivered)
   }
 
-  #checkSend(who: Principal, event: RoomEvent): Failure | undefined {
+  #checkSend(who: Principal, undelivered: Undelivered): Failure | undefined {
+    const { event } = undelivered
     const { send } = this.#standing.machine.access
     if (!send) return undefined
-    const state = this.peek()
+    const state = this.peek(undelivered)
     if (isFailure(state)) return state
     if (this.#allows(() => send(who, event, state.snapshot))) return undefined
     return failure('forbidden', `you may not send ${event.type} here`)
@@ -154,11 +187,11 @@ export class Draft {
   }
 
   /** The machine's own fault: told without its words, which might hold what the caller may not see, and logged with them. */
-  #guarded<T>(event: string, run: () => T): T | Failure {
+  #guarded<T>(event: string, run: () => T, undelivered?: Undelivered): T | Failure {
     try {
       return run()
     } catch (error) {
-      this.changes.tellThrown(event, error)
+      this.changes.threw(event, error, undelivered)
       return failure('event_failed', `the machine threw on ${event}; its state is unchanged`)
     }
   }

@@ -162,6 +162,8 @@ export class Inbox implements Owner<InboxDraft>, Activatable {
     return this.#turns.isAtRest && this.#round.tabs === 0
   }
 
+  readonly remembersFor = 0
+
   stop(): void {
     if (this.#deadline) this.#around.wheel.clearTimeout(this.#deadline)
   }

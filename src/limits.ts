@@ -18,8 +18,18 @@ export class SlidingCount {
   /** Counts one more at `now`. @returns whether that is as many as there may be. */
   add(now: number): boolean {
     this.#times.push(now)
-    while (now - (this.#times[0] as number) >= this.#window) this.#times.shift()
-    return this.#times.length >= this.#most
+    return this.at(now) >= this.#most
+  }
+
+  /** How many there are at `now`. */
+  at(now: number): number {
+    while (now - (this.#times[0] ?? now) >= this.#window) this.#times.shift()
+    return this.#times.length
+  }
+
+  /** When the last one was. */
+  get last(): number | undefined {
+    return this.#times.at(-1)
   }
 }
 

@@ -15,6 +15,11 @@ import { nearest } from './nearest.ts'
 import type { RoomEvent } from './protocol.ts'
 import type { RetentionPolicy } from './retention.ts'
 
+/** A machine file, and where it stands. */
+export interface LoadedFile extends MachineFile {
+  readonly path: string
+}
+
 /** What a machine file may export beside its machine. */
 export interface MachineFile {
   readonly default: AnyStateMachine
@@ -73,8 +78,8 @@ export class MachineFileError extends Error {
  * Loads every `.ts` and `.js` file of a folder, each under its name.
  * @throws {MachineFileError} with one line per mistake.
  */
-export async function loadMachineFiles(folder: string): Promise<Map<string, MachineFile>> {
-  const machines = new Map<string, MachineFile>()
+export async function loadMachineFiles(folder: string): Promise<Map<string, LoadedFile>> {
+  const machines = new Map<string, LoadedFile>()
   const mistakes: string[] = []
   for (const file of machineFiles(folder)) {
     const name = basename(file, extname(file))
@@ -99,7 +104,7 @@ function machineFiles(folder: string): string[] {
   }
 }
 
-async function loadMachineFile(name: string, path: string): Promise<MachineFile> {
+async function loadMachineFile(name: string, path: string): Promise<LoadedFile> {
   if (!/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new Error(
       'a machine file is named in lower case, digits and dashes, beginning with a letter, e.g. "my-room.ts"',
@@ -113,7 +118,7 @@ async function loadMachineFile(name: string, path: string): Promise<MachineFile>
   checkNames('access.', file.access ?? {}, RULES)
   checkNames('policy.', file.policy ?? {}, Object.keys(DEFAULT_POLICY))
   checkPolicy(file.policy ?? {})
-  return file as MachineFile
+  return { ...(file as MachineFile), path }
 }
 
 const EXPORTS = ['default', 'version', 'schemas', 'access', 'view', 'viewEvent', 'migrate', 'policy']

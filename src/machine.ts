@@ -13,7 +13,14 @@ import { Fold, type Outside } from './fold.ts'
 import type { Delay, Effect, Moment } from './folded.ts'
 import type { Arrival } from './live.ts'
 import type { LogRecord } from './log.ts'
-import { DEFAULT_POLICY, type MachineFile, type Policy, type PublicState, type StandardSchema } from './machine-file.ts'
+import {
+  DEFAULT_POLICY,
+  type LoadedFile,
+  type MachineFile,
+  type Policy,
+  type PublicState,
+  type StandardSchema,
+} from './machine-file.ts'
 import { sealJson } from './patch.ts'
 import { pointer, type RoomEvent } from './protocol.ts'
 
@@ -27,6 +34,8 @@ const RESERVED = /^(xstate|room)\./
 
 export class Machine {
   readonly name: string
+  /** Where it is written. */
+  readonly file: string
   readonly version: string
   readonly access: NonNullable<MachineFile['access']>
   readonly policy: Policy
@@ -36,8 +45,9 @@ export class Machine {
   readonly #logic: AnyStateMachine
   readonly #schemas: Readonly<Record<string, StandardSchema>>
 
-  constructor(name: string, file: MachineFile) {
+  constructor(name: string, file: LoadedFile) {
     this.name = name
+    this.file = file.path
     this.version = file.version ?? '1'
     this.access = file.access ?? {}
     this.policy = { ...DEFAULT_POLICY, ...file.policy }

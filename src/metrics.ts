@@ -11,6 +11,8 @@ import type { Transition } from './journal.ts'
 export interface Population {
   sessions(): number
   rooms(): number
+  /** Those that are served to nobody until they are revived. */
+  rooms_failed(): number
   subscriptions(): number
   deadlines(): number
 }
@@ -50,10 +52,12 @@ export class Metrics {
   /** Adds what the rest of the server knows of itself. */
   watch(population: Population): void {
     const registers = [this.#registry]
-    for (const name of ['sessions', 'rooms', 'subscriptions', 'deadlines'] as const) {
+    const alive = (name: string) => `${name} alive`
+    const names = ['sessions', 'rooms', 'rooms_failed', 'subscriptions', 'deadlines'] as const
+    for (const name of names) {
       new Gauge({
         name: `chartroom_${name}`,
-        help: `${name} alive`,
+        help: name === 'rooms_failed' ? 'rooms whose machine threw too often' : alive(name),
         registers,
         collect() {
           this.set(population[name]())

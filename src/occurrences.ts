@@ -5,7 +5,7 @@
  * Always true: each is a record, from nobody; a machine that does not take it, or throws on it, stays as it is, and the
  * record stands. While the storage refuses writes nothing happens, and waits.
  */
-import { type Changes, diffOf, type Entry, type Standing } from './changes.ts'
+import { type Changes, diffOf, type Entry, type Standing, type Undelivered } from './changes.ts'
 import { type RoomState, withPresent } from './document.ts'
 import type { Delay } from './folded.ts'
 import type { Arrival } from './live.ts'
@@ -101,7 +101,21 @@ export class Occurrences {
       return this.#changes.entry({ seq, event, from: null, ops: diffOf(before, state) }, { state, effects })
     }
     const taken = (): Entry => entryOf(isKnown ? this.#transition(prepared, given, path) : undefined)
-    this.#changes.append(this.#guarded(given.type, taken) ?? entryOf(undefined))
+    const undelivered = { event, from: null, ...(path && { to: path }) }
+    this.#changes.append(this.#guarded(undelivered, taken) ?? entryOf(undefined))
+  }
+
+  /**
+   * Something that the machine threw on happens again, and is a record only if the machine takes it now.
+   * @returns its seq, or `undefined`. @throws what the machine throws.
+   */
+  repeat({ event, to }: Undelivered): number | undefined {
+    const before = this.#changes.state
+    const step = before && this.#transition(before, event, to)
+    if (!step) return undefined
+    const { seq } = this.#changes.moment()
+    this.#changes.append(this.#changes.entry({ seq, event, from: null, ops: diffOf(before, step.state) }, step))
+    return seq
   }
 
   /** @throws what the machine throws. */
@@ -111,11 +125,11 @@ export class Occurrences {
     return this.#standing.hosted.transition(prepared, event, moment, path)
   }
 
-  #guarded(type: string, run: () => Entry): Entry | undefined {
+  #guarded(undelivered: Undelivered, run: () => Entry): Entry | undefined {
     try {
       return run()
     } catch (error) {
-      this.#changes.tellThrown(type, error)
+      this.#changes.threw(undelivered.event.type, error, undelivered)
       return undefined
     }
   }

@@ -8,12 +8,15 @@ import { Aftermath, type Origin } from './aftermath.ts'
 import { Attendance, type Joining } from './attendance.ts'
 import { Audience } from './audience.ts'
 import type { Principal } from './auth.ts'
+import { Blocking } from './blocking.ts'
 import { Changes, type Standing } from './changes.ts'
 import type { Commits } from './commits.ts'
+import { DeadLetterOffice } from './dead-letter-office.ts'
+import { DeadLetters } from './dead-letters.ts'
 import { DedupeWindow } from './dedupe.ts'
 import { type RoomDocument, type RoomState, wakeOf } from './document.ts'
 import { Draft, type Sending } from './draft.ts'
-import { type Failure, failure, isFailure } from './errors.ts'
+import { type Failure, isFailure } from './errors.ts'
 import type { Arrival } from './live.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
@@ -24,6 +27,7 @@ import type { ServerFrames } from './protocol.ts'
 import { historyOf, recover, snapshotLine } from './recovery.ts'
 import { Retention } from './retention.ts'
 import type { JoinedRoom, Publication, Subscriber, Subscription } from './subscription.ts'
+import { Supervisor } from './supervisor.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
 import type { Wheel } from './wheel.ts'
 
@@ -39,10 +43,13 @@ export interface Surroundings {
   readonly wheel: Wheel
   /** Nobody is in the room and nothing waits. */
   onIdle(room: Room): void
+  /** Its machine threw too often: nobody is served until it is revived. */
+  onFailed(room: Room): void
 }
 
 export class Room implements Owner<Draft>, JoinedRoom, Origin {
   readonly name: string
+  readonly deadLetters: DeadLetterOffice
   readonly #key: string
   readonly #machine: Machine
   readonly #hosted: Hosted
@@ -52,6 +59,9 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   readonly #retention: Retention
   readonly #audience: Audience
   readonly #attendance: Attendance
+  readonly #letters: DeadLetters
+  readonly #supervisor: Supervisor
+  readonly #blocking: Blocking
   #members = new Members()
   #keys = new DedupeWindow()
   #state: RoomState | undefined
@@ -68,7 +78,11 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#retention = new Retention(machine.policy)
     this.#audience = new Audience(this.name, machine, around)
     this.#attendance = new Attendance(this, machine, this.#audience, around.log)
+    this.#letters = new DeadLetters(this.name, around)
+    this.#blocking = new Blocking(this.name, machine, around.logger)
+    this.#supervisor = new Supervisor(this.name, machine, around.logger, (why) => this.#giveUp(why))
     this.#turns = new Turns(this, around.commits, around.logger)
+    this.deadLetters = new DeadLetterOffice(this.#turns, this.#letters)
     void this.#turns.load()
   }
 
@@ -85,7 +99,8 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   join(subscriber: Subscriber, who: Principal, joining: Joining, answer: Answer): void {
     this.#turns.receive({
       decide: (draft) => {
-        const isRefused = joining.mode === 'events' || joining.mode === 'both' ? this.#checkEvents() : undefined
+        const isRefused =
+          joining.mode === 'events' || joining.mode === 'both' ? this.#audience.refuseEvents() : undefined
         const refused = draft.checkJoin(who) ?? isRefused ?? draft.join(subscriber.id, who)
         return () => (refused ? answer(refused) : this.#attendance.admit(subscriber, who, joining, answer))
       },
@@ -115,7 +130,8 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#turns.receive({
       decide: (draft) => {
         const state = draft.checkJoin(who) ?? draft.peek()
-        return () => answer(isFailure(state) ? state : this.#snapshot(state, who))
+        const show = () => (isFailure(state) ? state : this.#audience.snapshot(state, who))
+        return () => answer(this.#blocking.watch('showing', show))
       },
       refuse: answer,
     })
@@ -124,7 +140,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   history(who: Principal, range: { since?: number | undefined; limit?: number | undefined }, answer: Answer): void {
     this.#turns.receive({
       decide: (draft) => {
-        const refused = draft.checkJoin(who) ?? this.#checkEvents()
+        const refused = draft.checkJoin(who) ?? this.#audience.refuseEvents()
         const shown = { ...range, show: this.#audience.shownTo(who) }
         return async () => answer(refused ?? (await historyOf(this.#around.log, this.#audience.position, shown)))
       },
@@ -145,12 +161,6 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
       },
       refuse: () => {},
     })
-  }
-
-  /** Whether anybody may see the events of this machine (rule S5). */
-  #checkEvents(): Failure | undefined {
-    if (this.#machine.showsEvents) return undefined
-    return failure('forbidden', `${this.#machine.name} shows its events to nobody: it has a view, and no viewEvent`)
   }
 
   /** A connection is gone, without asking. */
@@ -176,6 +186,23 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     })
   }
 
+  /** A room that failed is read from its log again, and its failures are forgotten. */
+  revive(answer: Answer): void {
+    this.#supervisor.forget()
+    this.#turns.revive()
+    this.#turns.receive({ decide: () => () => answer({ type: 'ok', room: this.name }), refuse: answer })
+  }
+
+  /** An effect threw. */
+  threw(): void {
+    this.#supervisor.count(1, Date.now())
+  }
+
+  #giveUp(why: Failure): void {
+    this.#around.onFailed(this)
+    this.#turns.giveUp(why)
+  }
+
   /** A delay is due, or a crash left something to be settled: a turn looks at that by itself. */
   wake(): void {
     this.#turns.receive({ decide: () => DONE, refuse: DONE })
@@ -192,7 +219,13 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
-    return this.#turns.isAtRest && this.#attendance.size === 0 && !this.#aftermath.isBusy
+    const isBusy = this.#turns.isGivenUp || this.#attendance.size > 0 || this.#aftermath.isBusy
+    return this.#turns.isAtRest && !isBusy
+  }
+
+  /** Failures that may still be too many are not forgotten with the room. */
+  get remembersFor(): number {
+    return this.#supervisor.remembersFor
   }
 
   /** Nothing of it runs any more: it is forgotten until somebody asks for it. */
@@ -201,14 +234,15 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   }
 
   async commit(requests: Request<Draft>[]): Promise<void> {
-    const { changes, tells } = this.#transition(requests)
-    await this.#append(changes)
-    this.#publish(this.#diff(changes))
+    const { changes, tells } = this.#blocking.watch('deciding', () => this.#transition(requests))
+    await Promise.all([this.#append(changes), this.#letters.append(changes.letters, changes.removed)])
+    this.#blocking.watch('showing', () => this.#publish(this.#diff(changes)))
     await this.#turns.tell(requests, tells)
-    this.#aftermath.carryOut(changes.effects, this.#state)
+    this.#blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))
+    this.#supervisor.count(changes.failures, changes.time)
   }
 
-  /** 1: would the machine take it, and what would follow? */
+  /** 1: would the machine take it, and what would follow? Those behind one failure too many are not decided any more. */
   #transition(requests: Request<Draft>[]): { changes: Changes; tells: Tell[] } {
     const { logger } = this.#around
     const standing = this.#standing()
@@ -216,7 +250,10 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     const occurrences = new Occurrences(standing, changes)
     occurrences.settle()
     const draft = new Draft(standing, changes, occurrences, logger)
-    return { changes, tells: requests.map((request) => request.decide(draft)) }
+    const left = this.#supervisor.left(changes.time)
+    const tells: Tell[] = []
+    for (const request of requests) if (changes.failures < left) tells.push(request.decide(draft))
+    return { changes, tells }
   }
 
   /** 2: order, on disk. */
@@ -245,15 +282,10 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     if (publicationFor) this.#attendance.publish(publicationFor)
   }
 
-  #snapshot(peeked: RoomState, who: Principal): ServerFrames['snapshot'] {
-    const { room, epoch, seq } = this.#audience.position
-    const state = seq === 0 ? this.#audience.see(peeked, who) : this.#audience.viewOf(who).state
-    return { type: 'snapshot', room, epoch, seq, state }
-  }
-
   // What the turns need.
 
   async load(): Promise<void> {
+    await this.#letters.load()
     const { epoch, seq, snapshot, document, keys } = await recover(this.#around.log, this.name)
     this.#keys = keys
     const migrated = document && this.#hosted.migrate(document)
@@ -278,8 +310,9 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     if (this.isIdle) this.#around.onIdle(this)
   }
 
-  /** Nobody stays in a room that cannot be served. */
+  /** Nobody stays in a room that cannot be served, and nothing of it goes on. */
   failed(why: Failure): void {
+    this.#aftermath.stop()
     this.#attendance.dismissAll(why)
   }
 

@@ -5,7 +5,7 @@ import { type Failure, failure, isFailure } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
-import { Room } from './room.ts'
+import { type Answer, Room } from './room.ts'
 import type { Wheel } from './wheel.ts'
 
 const NAME = /^([a-z][a-z0-9-]*)\/([A-Za-z0-9_.:@-]{1,128})$/
@@ -24,6 +24,8 @@ export interface RoomsSurroundings {
 export class Rooms {
   readonly #around: RoomsSurroundings
   readonly #active: Activations<Room>
+  /** Those whose machine threw too often. */
+  readonly #failed = new Set<string>()
 
   /** @param onPassivated told when a room has gone to sleep */
   constructor(around: RoomsSurroundings, onPassivated: () => void) {
@@ -33,6 +35,21 @@ export class Rooms {
 
   get size(): number {
     return this.#active.size
+  }
+
+  /** How many are served to nobody until they are revived. */
+  get failed(): number {
+    return this.#failed.size
+  }
+
+  hasFailed(name: string): boolean {
+    return this.#failed.has(name)
+  }
+
+  /** A room that failed is read again. */
+  revive(room: Room, answer: Answer): void {
+    this.#failed.delete(room.name)
+    room.revive(answer)
   }
 
   /** Places in rooms that connections hold. */
@@ -71,7 +88,8 @@ export class Rooms {
   #activate(machine: Machine, key: string): Room {
     const { log, commits, logger, wheel } = this.#around
     const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
-    return this.#active.add(new Room(machine, key, { log, commits, logger, wheel, onIdle }))
+    const onFailed = (room: Room): void => void this.#failed.add(room.name)
+    return this.#active.add(new Room(machine, key, { log, commits, logger, wheel, onIdle, onFailed }))
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { type Call, type Route, withBody } from './api.ts'
 import type { Principal } from './auth.ts'
+import type { Range } from './dead-letter-office.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
 import type { InboxReading } from './inbox.ts'
 import type { Inboxes } from './inboxes.ts'
@@ -23,7 +24,12 @@ export interface Service {
 }
 
 export function createRoutes(service: Service): readonly Route[] {
-  return [...roomRoutes(service), ...userRoutes(service).map(ofUser), ...operatorRoutes(service)]
+  return [
+    ...roomRoutes(service),
+    ...deadLetterRoutes(service),
+    ...userRoutes(service).map(ofUser),
+    ...operatorRoutes(service),
+  ]
 }
 
 function roomRoutes({ rooms }: Service): readonly Route[] {
@@ -53,6 +59,51 @@ function roomRoutes({ rooms }: Service): readonly Route[] {
         if (isFailure(range)) return range
         return inRoom(room(call.parameters, who), (room, answer) => room.history(who, range, answer))
       },
+    },
+  ]
+}
+
+/** What a machine threw on, and the way back for a room that failed of it. */
+function deadLetterRoutes({ rooms }: Service): readonly Route[] {
+  const ask = (
+    { parameters: [machine, key], caller }: Call,
+    use: (room: Room) => Promise<object>,
+  ): object | Promise<object> => {
+    const room = rooms.of(`${machine}/${key}`, caller.user)
+    return isFailure(room) ? room : use(room)
+  }
+  const seqOf = ({ parameters: [, , seq] }: Call): number => Number(seq)
+  const named = async (type: string, { name }: Room, shown: Promise<object>): Promise<object> => {
+    const answered = await shown
+    return isFailure(answered) ? answered : { type, room: name, ...answered }
+  }
+  return [
+    {
+      method: 'GET',
+      path: /^\/v1\/rooms\/([^/]+)\/([^/]+)\/dead-letters$/,
+      answer: (call) => {
+        const range = rangeOf(call.query)
+        if (isFailure(range)) return range
+        return ask(call, (room) => named('dead-letters', room, room.deadLetters.page(range)))
+      },
+    },
+    {
+      method: 'GET',
+      path: /^\/v1\/rooms\/([^/]+)\/([^/]+)\/dead-letters\/(\d{1,15})$/,
+      answer: (call) => ask(call, (room) => named('dead-letter', room, room.deadLetters.letter(seqOf(call)))),
+    },
+    withBody('POST', /^\/v1\/rooms\/([^/]+)\/([^/]+)\/dead-letters$/, bodies.replay, async (call) =>
+      ask(call, (room) => room.deadLetters.replay(call.body.seq)),
+    ),
+    {
+      method: 'DELETE',
+      path: /^\/v1\/rooms\/([^/]+)\/([^/]+)\/dead-letters\/(\d{1,15})$/,
+      answer: (call) => ask(call, (room) => room.deadLetters.delete(seqOf(call))),
+    },
+    {
+      method: 'POST',
+      path: /^\/v1\/rooms\/([^/]+)\/([^/]+)\/revive$/,
+      answer: (call) => ask(call, (room) => new Promise((answer) => rooms.revive(room, answer))),
     },
   ]
 }
@@ -148,7 +199,7 @@ function read(inboxes: Inboxes, user: string, show: (reading: InboxReading) => o
 }
 
 /** `since` and `limit` of a query, within the bounds of the `history` frame. */
-function rangeOf(query: URLSearchParams): { since: number; limit: number } | Failure {
+function rangeOf(query: URLSearchParams): Range | Failure {
   const [since, limit] = [Number(query.get('since') ?? 0), Number(query.get('limit') ?? 100)]
   if (!Number.isSafeInteger(since) || since < 0) return failure('bad_frame', '"since" is a seq', { path: '/since' })
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1000)

@@ -75,8 +75,8 @@ export async function start(given: Config): Promise<Server> {
   const system = new ActorSystem(wheel)
   const commits = new Commits(log, logger)
   const sessions = new Sessions(config, system, logger)
-  const alarm = new Alarm(log, wheel, (room) => rooms.wake(room))
   const rooms: Rooms = new Rooms({ machines, log, commits, logger, wheel }, () => void alarm.look())
+  const alarm = new Alarm(log, wheel, rooms)
   const recipientsOf = (user: string) => sessions.openOf(user)
   const inboxes = new Inboxes({ log, commits, logger, wheel, policy: config, recipientsOf })
   const observer: Observer = {
@@ -92,6 +92,7 @@ export async function start(given: Config): Promise<Server> {
   metrics.watch({
     sessions: () => sessions.size,
     rooms: () => rooms.size,
+    rooms_failed: () => rooms.failed,
     subscriptions: () => rooms.subscriptions,
     deadlines: () => wheel.size,
   })

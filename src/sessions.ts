@@ -6,7 +6,7 @@
  */
 import type { Actor } from 'xstate'
 import sessionChart from '../machines/session.ts'
-import { SlidingCount } from './limits.ts'
+import { Failures, intensities } from './intensity.ts'
 import type { Logger } from './logger.ts'
 import type { Recipient } from './round.ts'
 import type { ActorSystem } from './system.ts'
@@ -34,15 +34,11 @@ interface Surroundings {
   ended(): void
 }
 
-/** A session's actor is restarted so often within so many milliseconds; one crash more ends the session. */
-const RESTARTS = 3
-const RESTART_WINDOW = 60_000
-
 export class Session {
   readonly user: string
   readonly #around: Surroundings
   readonly #members = new Map<string, Member>()
-  #crashes: SlidingCount | undefined
+  readonly #crashes = new Failures(intensities.session)
   #actor!: Actor<typeof sessionChart>
 
   constructor(user: string, around: Surroundings) {
@@ -83,7 +79,6 @@ export class Session {
   /** Begins again with the connections that are there; who was on its way in is turned away, lest it bring this about again. */
   #crashed(error: unknown): void {
     const { logger, ended } = this.#around
-    this.#crashes ??= new SlidingCount(RESTARTS + 1, RESTART_WINDOW)
     const isOver = this.#crashes.add(Date.now())
     logger.error({ err: error, user: this.user, isOver }, 'a session actor crashed')
     for (const { id, state } of [...this.#members.values()]) {

@@ -27,13 +27,13 @@ export interface Owner<Draft> {
   readonly name: string
   /** Reads everything from the log. */
   load(): Promise<void>
-  /** One turn: decides the requests, makes durable what follows, tells. Those that were told are taken off the list. */
+  /** One turn: decides the requests, makes durable what follows, tells. Those that were told are taken off the list; the others wait on. */
   commit(requests: Request<Draft>[]): Promise<void>
   /** Whether something has to be written that nobody asked for. */
   readonly isUnsettled: boolean
   /** Nothing waits and nothing is under way. */
   rested(): void
-  /** It could not be read, and cannot be served until somebody asks again. */
+  /** It cannot be served: it could not be read, until somebody asks again, or it was given up, until it is revived. */
   failed(why: Failure): void
 }
 
@@ -43,6 +43,8 @@ export class Turns<Draft> implements Participant {
   readonly #logger: Logger
   readonly #waiting: Request<Draft>[] = []
   #phase: 'loading' | 'ready' | 'committing' | 'failed' = 'loading'
+  /** What everybody is told while the owner is given up. */
+  #verdict: Failure | undefined
 
   constructor(owner: Owner<Draft>, commits: Commits, logger: Logger) {
     this.#owner = owner
@@ -59,10 +61,29 @@ export class Turns<Draft> implements Participant {
     return this.#phase === 'failed'
   }
 
+  /** Whether the owner is served to nobody, whoever asks. */
+  get isGivenUp(): boolean {
+    return this.#verdict !== undefined
+  }
+
   receive(request: Request<Draft>): void {
+    if (this.#verdict && this.#phase === 'failed') return request.refuse(this.#verdict)
     this.#waiting.push(request)
     if (this.#phase === 'ready') this.#commits.enlist(this)
     else if (this.#phase === 'failed') void this.load()
+  }
+
+  /** Serves nobody from the end of this turn on, until `revive`. */
+  giveUp(verdict: Failure): void {
+    this.#verdict = verdict
+    if (this.#phase === 'ready') this.rest()
+  }
+
+  /** One that was given up is read from its log, as if nothing had been. */
+  revive(): void {
+    const hasFailed = this.#verdict !== undefined && this.#phase === 'failed'
+    this.#verdict = undefined
+    if (hasFailed) void this.load()
   }
 
   /** Reads the owner from its log; what arrives meanwhile waits. */
@@ -77,6 +98,7 @@ export class Turns<Draft> implements Participant {
   }
 
   async commit(): Promise<void> {
+    if (this.#phase !== 'ready') return
     const requests = this.#waiting.splice(0, TURN)
     this.#phase = 'committing'
     try {
@@ -84,6 +106,7 @@ export class Turns<Draft> implements Participant {
     } catch (error) {
       return this.#restart(error, requests)
     }
+    this.#waiting.unshift(...requests)
     this.rest()
   }
 
@@ -104,6 +127,7 @@ export class Turns<Draft> implements Participant {
 
   /** Waits for the next request, or goes on where there is something to do. */
   rest(): void {
+    if (this.#verdict) return this.#refuseAll(this.#verdict)
     this.#phase = 'ready'
     if (this.#waiting.length > 0) this.#commits.enlist(this)
     else if (this.#owner.isUnsettled) this.#commits.enlistToWrite(this)
@@ -130,8 +154,11 @@ export class Turns<Draft> implements Participant {
 
   #fail(error: unknown): void {
     this.#logger.error({ err: error, topic: this.#owner.name }, 'the log could not be read')
+    this.#refuseAll(this.#verdict ?? this.#failure())
+  }
+
+  #refuseAll(refusal: Failure): void {
     this.#phase = 'failed'
-    const refusal = this.#failure()
     for (const request of this.#waiting.splice(0)) request.refuse(refusal)
     this.#owner.failed(refusal)
     this.#owner.rested()

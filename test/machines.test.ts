@@ -62,7 +62,10 @@ t.test('machines', async (t) => {
   t.test('L5 a state that is no JSON is its own event’s fault, and no other room’s', async (t) => {
     const [tab, other] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
     for (const type of ['make.bigint', 'make.nan', 'make.infinity', 'make.loop', 'make.date', 'make.function']) {
-      const [failed, ok] = await Promise.all([tab.ask(send('faulty/json', type)), other.ask(send('faulty/c', 'count'))])
+      const [failed, ok] = await Promise.all([
+        tab.ask(send(`faulty/${type}`, type)),
+        other.ask(send('faulty/c', 'count')),
+      ])
       t.match(failed, { code: 'event_failed' }, type)
       t.match(ok, { type: 'ok' })
     }
