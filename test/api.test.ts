@@ -319,7 +319,7 @@ t.test('the lines of docs/api.md, each with the answer that stands behind it', a
   t.ok(steps.length > 12, `${steps.length} lines`)
   const shell = new Shell()
   for (const [, line = '', answer] of steps) {
-    if (line.includes('dead-letters')) await ann.until(async () => (await died(server, 'ann')) >= 1)
+    if (line.includes('users/ann/dead-letters')) await ann.until(async () => (await died(server, 'ann')) >= 1)
     const typed = line
       .replaceAll('127.0.0.1:8080', `127.0.0.1:${server.port}`)
       .replaceAll(/c_\w+/g, (ann.frames[0] as Frame).connection)

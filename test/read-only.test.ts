@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Log, StorageRefused } from '../src/log.ts'
+import { DamagedLog, type Log, StorageRefused } from '../src/log.ts'
 import { openLmdbLog } from '../src/log-lmdb.ts'
 import { around, serverHere } from './fixtures/here.ts'
-import type { ServerProcess } from './fixtures/server.ts'
+import { ROOT, type ServerProcess } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
@@ -170,4 +170,44 @@ t.test('L2 R3 what was acknowledged around a full disk is there, once, at its se
   const { events } = await ann.ask({ type: 'history', room, limit: 1000 })
   t.equal(events.length, acknowledged.length + 1)
   t.same(rejections, [])
+})
+
+t.test(
+  'ROOM-1 R3 an event that throws while the storage refuses writes is answered, and its letter is not told',
+  async (t) => {
+    const disk = new Disk(t)
+    const rejections = unhandled(t)
+    const server = await serverHere(t, { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/machines') })
+    const tab = await Tab.open(server, 'ann')
+    const service = await Service.of(server)
+    const letters = async () => ((await service.get('/v1/rooms/faulty/full/dead-letters')) as Frame).letters.length
+    const fail = { type: 'send', room: 'faulty/full', event: { type: 'fail.assign' } }
+    t.match(await tab.ask({ ...fail, event: { type: 'count' } }), { type: 'ok' })
+    t.match(await tab.ask(fail), { code: 'event_failed' })
+    disk.isFull = true
+    for (let i = 0; i < 6; i++) t.match(await tab.ask(fail), { code: 'read_only' })
+    t.equal(await letters(), 1)
+    t.match(await service.delete('/v1/rooms/faulty/full/dead-letters/1'), { code: 'read_only' })
+    t.match(await service.post('/v1/rooms/faulty/full/dead-letters', { seq: 1 }), { code: 'read_only' })
+    disk.isFull = false
+    await tab.until(async () => (await tab.ask({ ...fail, event: { type: 'count' } })).type === 'ok')
+    t.match(await tab.ask(fail), { code: 'event_failed' }, 'what was not written was no failure')
+    t.equal(await letters(), 2)
+    t.same(rejections, [])
+  },
+)
+
+t.test('ROOM-1 R4 a room whose dead letters are damaged loses those, and nothing else', async (t) => {
+  around(t, LmdbLog, 'getSnapshot', (_log, [topic], whole) =>
+    topic === '$dead-letters/faulty/damaged' ? Promise.reject(new DamagedLog('a bit has flipped')) : whole(),
+  )
+  const server = await serverHere(t, { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/machines') })
+  const tab = await Tab.open(server, 'ann')
+  const service = await Service.of(server)
+  const send = (type: string) => tab.ask({ type: 'send', room: 'faulty/damaged', event: { type } })
+  t.match(await send('count'), { type: 'ok' })
+  t.match(await send('fail.assign'), { code: 'event_failed' })
+  t.match(await service.get('/v1/rooms/faulty/damaged/dead-letters'), { code: 'room_failed' })
+  t.match(await service.post('/v1/rooms/faulty/damaged/dead-letters', { seq: 1 }), { code: 'room_failed' })
+  t.match(await send('count'), { type: 'ok', seq: 3 })
 })
