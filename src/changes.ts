@@ -87,19 +87,27 @@ export class Changes {
   /** The machine threw; the event that it threw on is kept with the state before it. */
   threw(type: string, error: unknown, undelivered?: Undelivered): void {
     this.failures++
-    this.#tellThrown(type, error)
-    if (!undelivered) return
-    const { name, message } = error instanceof Error ? error : { name: typeof error, message: String(error) }
+    const said = wordsOf(error)
+    this.#tellThrown(type, said, error)
     const { time, seq: base, state } = this
-    const said = { name: excerpt(name), message: excerpt(message) }
-    this.letters.push({ ...undelivered, time, base, error: said, state: state?.document ?? null })
+    if (undelivered) this.letters.push({ ...undelivered, time, base, error: said, state: state?.document ?? null })
   }
 
   /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */
-  #tellThrown(type: string, error: unknown): void {
+  #tellThrown(type: string, { name, message }: DeadLetter['error'], error: unknown): void {
     const event = excerpt(type)
-    this.#logger.warn({ room: this.#room, event, error: String(error) }, 'the machine threw')
+    this.#logger.warn({ room: this.#room, event, error: `${name}: ${message}` }, 'the machine threw')
     this.#logger.debug({ room: this.#room, event, err: error }, 'the machine threw')
+  }
+}
+
+/** What was thrown, whatever that is: it need not be an error, nor turn into text. */
+function wordsOf(error: unknown): DeadLetter['error'] {
+  try {
+    const { name, message } = error instanceof Error ? error : { name: typeof error, message: String(error) }
+    return { name: excerpt(String(name)), message: excerpt(String(message)) }
+  } catch {
+    return { name: typeof error, message: 'it has no words' }
   }
 }
 

@@ -42,6 +42,12 @@ export interface StoredLetter extends Omit<DeadLetter, 'state'>, Omit<LogRecord,
 /** As it is shown; `ops` is only there because it is a record of a log. */
 export type ShownLetter = Omit<StoredLetter, 'ops'>
 
+/** What a turn adds, and the numbers of those that are done with. */
+interface Mail {
+  readonly letters: readonly DeadLetter[]
+  readonly removed: readonly number[]
+}
+
 export interface LetterPage {
   /** Without their state. */
   readonly letters: readonly Omit<ShownLetter, 'state'>[]
@@ -82,9 +88,10 @@ export class DeadLetters {
   }
 
   /** Makes durable what a turn adds and removes. To be called in the turn's own tick (`Participant`). */
-  async append(letters: readonly DeadLetter[], removed: readonly number[]): Promise<void> {
-    if (this.#isDamaged || (letters.length === 0 && removed.length === 0)) return
+  async append({ letters: died, removed }: Mail): Promise<void> {
+    if (this.#isDamaged || (died.length === 0 && removed.length === 0)) return
     const after = this.#last
+    const letters = died.slice(-KEPT)
     const lines = letters.map((letter, i) => lineOf(letter, after + 1 + i))
     const last = after + lines.length
     const added = letters.map((_, i) => after + 1 + i)

@@ -102,7 +102,10 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
         const isRefused =
           joining.mode === 'events' || joining.mode === 'both' ? this.#audience.refuseEvents() : undefined
         const refused = draft.checkJoin(who) ?? isRefused ?? draft.join(subscriber.id, who)
-        return () => (refused ? answer(refused) : this.#attendance.admit(subscriber, who, joining, answer))
+        return () => {
+          if (refused) return answer(refused)
+          return this.#blocking.watch('showing', () => this.#attendance.admit(subscriber, who, joining, answer))
+        }
       },
       refuse: answer,
     })
@@ -235,7 +238,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   async commit(requests: Request<Draft>[]): Promise<void> {
     const { changes, tells } = this.#blocking.watch('deciding', () => this.#transition(requests))
-    await Promise.all([this.#append(changes), this.#letters.append(changes.letters, changes.removed)])
+    await Promise.all([this.#append(changes), this.#letters.append(changes)])
     this.#blocking.watch('showing', () => this.#publish(this.#diff(changes)))
     await this.#turns.tell(requests, tells)
     this.#blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))

@@ -106,6 +106,12 @@ t.test('rooms whose machine throws', async (t) => {
     t.match(await operator.letter(1), { base: 0, state: null, from: 'bob' })
   })
 
+  t.test('ROOM-1 what is thrown need not be an error, nor have words', async (t) => {
+    const [ann, , operator] = await here(server, 'strange')
+    t.match(await ann.ask(send('strange', 'strange')), { code: 'event_failed' })
+    t.match(await operator.letter(1), { error: { name: 'object', message: /no words/ } })
+  })
+
   t.test('ROOM-1 a state of more than 256 KB is left out of its letter', async (t) => {
     const [ann, , operator] = await here(server, 'large')
     await ann.ask(send('large', 'fill', { size: 300_000 }))
@@ -330,6 +336,16 @@ t.test('ROOM-5 the alarm wakes other rooms, and leaves alone one that failed', a
   )
 })
 
+t.test('ROOM-4 S9 a room that nobody is in is remembered for as long as its failures count', async (t) => {
+  const server = await startServer(t, { env })
+  const [ann] = await here(server, 'remembered')
+  await ann.ask(send('remembered', 'break'))
+  await fail(ann, 'remembered', 4)
+  await ann.ask(send('forgotten', 'count'))
+  await ann.until(async () => (await server.metric('chartroom_rooms')) === 1)
+  t.same(codes(await fail(ann, 'remembered', 2)), ['event_failed', 'room_failed'])
+})
+
 t.test('ROOM-5 a restart of the server is a revival', async (t) => {
   const server = await startServer(t, { env })
   const [ann] = await here(server, 'restart')
@@ -343,6 +359,7 @@ t.test('ROOM-5 a restart of the server is a revival', async (t) => {
 })
 
 t.test('ROOM-1 the newest hundred letters are kept; what is stored is sound, and a backup has them', async (t) => {
+  t.setTimeout(60_000)
   const server = await startServer(t, { env })
   const [ann, , operator] = await here(server, 'many')
   await ann.ask(send('many', 'break'))
