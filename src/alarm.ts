@@ -2,8 +2,8 @@
  * Wakes rooms that sleep: at the start those that a crash left with somebody in them or with work under way, later those
  * whose next delay is due. However many rooms wait, one deadline does.
  *
- * Always true: a room that failed is left alone; the log says who wants to be looked at, and the room's own document decides what is to be done; to be woken
- * for nothing does no harm.
+ * Always true: the log says who wants to be looked at, and the room's own document decides what is to be done; to be woken
+ * for nothing does no harm; a room that failed is left alone.
  */
 import type { Log } from './log.ts'
 import type { Deadline, Wheel } from './wheel.ts'
@@ -27,6 +27,7 @@ export class Alarm {
   readonly #rooms: Sleepers
   #deadline: Deadline | undefined
   #isStopped = false
+  #willLook = false
 
   constructor(log: Log, wheel: Wheel, rooms: Sleepers) {
     this.#log = log
@@ -41,8 +42,19 @@ export class Alarm {
     await this.look()
   }
 
-  /** Wakes who is due, and looks again when the next one is: also after a room has gone to sleep. */
+  /** A room has gone to sleep: looks once, however many do so in this turn of the event loop. */
+  slept(): void {
+    if (this.#willLook) return
+    this.#willLook = true
+    setImmediate(() => {
+      this.#willLook = false
+      void this.look()
+    })
+  }
+
+  /** Wakes who is due, and looks again when the next one is. */
   async look(): Promise<void> {
+    if (this.#isStopped) return
     const now = Date.now()
     const listed = await this.#log.wakes({ from: 1, to: now, limit: AT_ONCE + this.#rooms.failed })
     const due = listed.filter(({ topic }) => !this.#rooms.hasFailed(topic))

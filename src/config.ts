@@ -52,6 +52,7 @@ const options = z.strictObject({
   maxConnectionsPerAddress: count(0).describe('connections of one address; 0 for any number'),
   maxAuthFailuresPerAddress: count(0).describe('refused tokens of one address within a minute; 0 for any number'),
   maxRoomsPerConnection: count(1000, 1).describe('rooms that a connection may have joined at a time'),
+  maxResidentRooms: count(10_000, 1).describe('rooms kept in memory, and inboxes; more only while they are in use'),
   maxFramesPerSecond: count(0).describe('frames of a connection in a second; 0 for any number'),
   maxBytesPerSecond: count(0).describe('bytes of a connection in a second; 0 for any number'),
   maxFrame: count(65_536, 1024).describe('bytes of a frame; over four times that ends the connection'),

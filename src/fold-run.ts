@@ -202,7 +202,9 @@ export class Run {
     const id = given ?? this.bookId()
     this.cancel(source, id)
     const dueAt = this.#moment.now + Math.round(delay)
-    const waiting = { id, owner, to: pathOf(target), event, dueAt, delay: Math.round(delay) }
+    const { downtime } = this.#moment
+    const counted = downtime !== undefined && { downtime }
+    const waiting = { id, owner, to: pathOf(target), event, dueAt, delay: Math.round(delay), ...counted }
     const at = this.#delays.findIndex((other) => other.dueAt > dueAt)
     this.#delays = at === -1 ? [...this.#delays, waiting] : this.#delays.toSpliced(at, 0, waiting)
   }

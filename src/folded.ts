@@ -47,6 +47,8 @@ export interface Delay {
   readonly dueAt: number
   /** Milliseconds that it waits in all. */
   readonly delay: number
+  /** Milliseconds of downtime that `dueAt` reckons with (`uptime.ts`); missing where the machine does not count them. */
+  readonly downtime?: number
 }
 
 export interface Folded {
@@ -73,6 +75,8 @@ export interface FoldStep {
 export interface Moment {
   readonly now: number
   readonly seq: number
+  /** For the delays that are set then. */
+  readonly downtime?: number | undefined
 }
 
 /** The way from the room to an actor, by ids. */

@@ -14,6 +14,8 @@ const IDLE = 60_000
 
 export interface InboxesSurroundings extends Omit<InboxSurroundings, 'onIdle'> {
   readonly wheel: Wheel
+  /** Inboxes in memory at most, unless more are in use. */
+  readonly maxResidentInboxes: number
   /** The connections of a user that are open. */
   recipientsOf(user: string): Iterable<Recipient>
 }
@@ -26,7 +28,7 @@ export class Inboxes {
 
   constructor(around: InboxesSurroundings) {
     this.#around = around
-    this.#active = new Activations(around.wheel)
+    this.#active = new Activations({ wheel: around.wheel, bound: around.maxResidentInboxes })
   }
 
   get size(): number {

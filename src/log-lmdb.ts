@@ -59,6 +59,9 @@ const SPREAD = 8
 /** Milliseconds from one look for readers that died to the next. */
 const READERS_EVERY = 1000
 
+/** Topics of which it is kept in memory where they stand. */
+const KNOWN = 20_000
+
 /** Where a topic stands. */
 interface Topic extends TopicEntry {
   readonly name: string
@@ -77,6 +80,7 @@ class LmdbLog implements Log {
   readonly #epoch: string
   #nextTopic: number
   #readersSeenAt = 0
+  #underWay = 0
 
   constructor(store: Store) {
     this.#store = store
@@ -203,10 +207,23 @@ class LmdbLog implements Log {
   async #write(size: number, changes: () => void): Promise<void> {
     this.#checkSpace(size)
     this.#forgetDeadReaders()
+    this.#underWay++
     try {
       await this.#store.root.batch(changes)
     } catch (error) {
       throw await refusalOf(error as Error)
+    } finally {
+      this.#underWay--
+    }
+    this.#forgetTopics()
+  }
+
+  /** The oldest, and only while nothing is under way: until then the file does not say where a topic stands. */
+  #forgetTopics(): void {
+    if (this.#underWay > 0) return
+    for (const name of this.#known.keys()) {
+      if (this.#known.size <= KNOWN) return
+      this.#known.delete(name)
     }
   }
 

@@ -14,6 +14,7 @@ import type { LogRecord } from './log.ts'
 import { nearest } from './nearest.ts'
 import type { RoomEvent } from './protocol.ts'
 import type { RetentionPolicy } from './retention.ts'
+import { TIMER_POLICIES, type TimerPolicy } from './uptime.ts'
 
 /** A machine file, and where it stands. */
 export interface LoadedFile extends MachineFile {
@@ -52,11 +53,19 @@ export type Persisted = Omit<RoomDocument, 'version'>
 
 /** What may differ from machine to machine; durations are milliseconds. */
 export interface Policy extends RetentionPolicy {
+  /** What a pending delay does of the time at which no server runs. */
+  readonly timers: TimerPolicy
   /** How long a room without anybody stays in memory. */
   readonly idle: number
 }
 
-export const DEFAULT_POLICY: Policy = { idle: 60_000, snapshotEvery: 100, history: 10_000, historyAge: 0 }
+export const DEFAULT_POLICY: Policy = {
+  idle: 60_000,
+  timers: 'absolute',
+  snapshotEvery: 100,
+  history: 10_000,
+  historyAge: 0,
+}
 
 /** The part of Standard Schema (standardschema.dev) that is asked of an event schema. */
 export interface StandardSchema {
@@ -136,9 +145,12 @@ function checkNames(prefix: string, given: object, known: readonly string[], isM
   throw new Error(`${prefix}${unknown}: no such name; ${advice}`)
 }
 
-/** @throws for what is no whole number, or too small. */
-function checkPolicy(policy: object): void {
-  for (const [name, value] of Object.entries(policy)) {
+/** @throws for what is no whole number, or too small; for `timers`, none of the known. */
+function checkPolicy({ timers = 'absolute', ...numbers }: Partial<Policy>): void {
+  if (!TIMER_POLICIES.includes(timers)) {
+    throw new Error(`policy.timers: expected ${TIMER_POLICIES.join(', ')}, got ${JSON.stringify(timers)}`)
+  }
+  for (const [name, value] of Object.entries(numbers)) {
     const least = name === 'snapshotEvery' ? 1 : 0
     if (!Number.isSafeInteger(value) || value < least) {
       throw new Error(

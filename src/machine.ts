@@ -23,6 +23,7 @@ import {
 } from './machine-file.ts'
 import { sealJson } from './patch.ts'
 import { pointer, type RoomEvent } from './protocol.ts'
+import { type Downtime, reschedule } from './uptime.ts'
 
 export interface Step {
   readonly state: RoomState
@@ -59,8 +60,13 @@ export class Machine {
   }
 
   /** An instance, for one room. @param outside is told of what its actions send to it later. */
-  host(outside: Outside): Hosted {
-    return new Hosted(this, new Fold(this.#logic, outside))
+  host(outside: Outside, downtime: Downtime): Hosted {
+    return new Hosted(this, new Fold(this.#logic, outside), downtime)
+  }
+
+  /** Whether it must be known for how long no server ran. */
+  get countsDowntime(): boolean {
+    return this.policy.timers !== 'absolute'
   }
 
   /** Whether some state of the machine has a transition for this event type. */
@@ -125,15 +131,17 @@ export class Machine {
 export class Hosted {
   readonly #machine: Machine
   readonly #fold: Fold
+  readonly #downtime: Downtime
 
-  constructor(machine: Machine, fold: Fold) {
+  constructor(machine: Machine, fold: Fold, downtime: Downtime) {
     this.#machine = machine
     this.#fold = fold
+    this.#downtime = downtime
   }
 
   /** The state of a room that was just born. @throws what the machine's initial context or actions throw. */
   initial(input: { room: string; key: string }, moment: Moment): Step {
-    const { folded, effects } = this.#fold.initial(input, moment)
+    const { folded, effects } = this.#fold.initial(input, this.#counting(moment))
     return { state: toState(folded, this.#machine.version), effects }
   }
 
@@ -144,8 +152,21 @@ export class Hosted {
    */
   transition(state: RoomState, event: RoomEvent, moment: Moment, path?: string): Step | undefined {
     if (state.snapshot.status !== 'active') return undefined
-    const step = this.#fold.transition(state, event, moment, path)
+    const step = this.#fold.transition(state, event, this.#counting(moment), path)
     return step && { state: toState(step.folded, this.#machine.version, state), effects: step.effects }
+  }
+
+  /** Delays that are set know of the downtime so far, where the machine counts it. */
+  #counting(moment: Moment): Moment {
+    return this.#machine.countsDowntime ? { ...moment, downtime: this.#downtime.total } : moment
+  }
+
+  /** `state` with its delays as the machine's policy has them after a downtime; the same where they stay as they are. */
+  rescheduled(state: RoomState): RoomState {
+    const { timers } = this.#machine.policy
+    if (timers === 'absolute') return state
+    const delays = reschedule(state.delays, timers, this.#downtime)
+    return delays === state.delays ? state : toState({ ...state, delays }, this.#machine.version, state)
   }
 
   /** `state` once a delay has ended. */

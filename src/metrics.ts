@@ -13,6 +13,7 @@ export interface Population {
   rooms(): number
   /** Those that are served to nobody until they are revived. */
   rooms_failed(): number
+  rooms_in_use(): number
   subscriptions(): number
   deadlines(): number
 }
@@ -27,6 +28,7 @@ export class Metrics {
   readonly #auth: Counter<'outcome'>
   readonly #errors: Counter<'code'>
   readonly #heartbeats: Counter<'what'>
+  readonly #passivations: Counter<'why'>
 
   constructor() {
     const registers = [this.#registry]
@@ -46,18 +48,25 @@ export class Metrics {
     this.#auth = new Counter(labelled('auth_total', 'tokens that were verified, by outcome', 'outcome'))
     this.#errors = new Counter(labelled('errors_total', 'error frames, by code', 'code'))
     this.#heartbeats = new Counter(labelled('heartbeats_total', 'pings, pongs, and peers given up', 'what'))
+    this.#passivations = new Counter(labelled('passivations_total', 'rooms that went to sleep, by why', 'why'))
     for (const state of STATES) this.#connections.set({ state }, 0)
   }
 
   /** Adds what the rest of the server knows of itself. */
   watch(population: Population): void {
     const registers = [this.#registry]
-    const alive = (name: string) => `${name} alive`
-    const names = ['sessions', 'rooms', 'rooms_failed', 'subscriptions', 'deadlines'] as const
-    for (const name of names) {
+    const helps = {
+      sessions: 'sessions alive',
+      rooms: 'rooms in memory',
+      rooms_failed: 'rooms whose machine threw too often',
+      rooms_in_use: 'rooms that somebody is in, or that work is under way in',
+      subscriptions: 'places in rooms that connections hold',
+      deadlines: 'deadlines that wait',
+    } satisfies Record<keyof Population, string>
+    for (const [name, help] of Object.entries(helps) as [keyof Population, string][]) {
       new Gauge({
         name: `chartroom_${name}`,
-        help: name === 'rooms_failed' ? 'rooms whose machine threw too often' : alive(name),
+        help,
         registers,
         collect() {
           this.set(population[name]())
@@ -85,6 +94,10 @@ export class Metrics {
 
   heartbeat(what: 'ping' | 'pong' | 'lost'): void {
     this.#heartbeats.inc({ what })
+  }
+
+  passivated(why: 'idle' | 'bound'): void {
+    this.#passivations.inc({ why })
   }
 
   /** Everything, as Prometheus reads it. */

@@ -34,6 +34,7 @@ export class Occurrences {
   /** What is to be settled before anybody's request. */
   settle(): void {
     this.#settleMigration()
+    this.#settleDowntime()
     this.#settlePresence()
     this.#settleTimers()
   }
@@ -48,6 +49,19 @@ export class Occurrences {
     this.#changes.append(
       this.#changes.entry({ seq: this.#changes.seq + 1, event, from: null, ops }, { state, effects: [] }),
     )
+  }
+
+  /** After a downtime the delays are those that the machine's policy says, before any of them fires. */
+  #settleDowntime(): void {
+    const { hosted, isWritable } = this.#standing
+    const before = this.#changes.state
+    if (!before || !isWritable) return
+    const state = hosted.rescheduled(before)
+    if (state === before) return
+    const { seq } = this.#changes.moment()
+    const event = { type: 'room.rescheduled' }
+    const ops = diffOf(before, state)
+    this.#changes.append(this.#changes.entry({ seq, event, from: null, ops }, { state, effects: [] }))
   }
 
   /** Tells the machine of everybody whom it has not heard of: after a crash, or while nothing could be written. */

@@ -29,6 +29,7 @@ import { Retention } from './retention.ts'
 import type { JoinedRoom, Publication, Subscriber, Subscription } from './subscription.ts'
 import { Supervisor } from './supervisor.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
+import type { Downtime } from './uptime.ts'
 import type { Wheel } from './wheel.ts'
 
 const DONE = (): void => {}
@@ -41,6 +42,7 @@ export interface Surroundings {
   readonly commits: Commits
   readonly logger: Logger
   readonly wheel: Wheel
+  readonly downtime: Downtime
   /** Nobody is in the room and nothing waits. */
   onIdle(room: Room): void
   /** Its machine threw too often: nobody is served until it is revived. */
@@ -72,7 +74,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.name = `${machine.name}/${key}`
     this.#key = key
     this.#machine = machine
-    this.#hosted = machine.host((to, event) => this.arrived({ to, event }))
+    this.#hosted = machine.host((to, event) => this.arrived({ to, event }), around.downtime)
     this.#aftermath = new Aftermath(this, around)
     this.#around = around
     this.#retention = new Retention(machine.policy)
@@ -305,7 +307,9 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   get isUnsettled(): boolean {
     if (this.#outdated) return true
-    return this.#machine.hasPresence && this.#state !== undefined && this.#members.unsettled.size > 0
+    if (!this.#state) return false
+    if (this.#hosted.rescheduled(this.#state) !== this.#state) return true
+    return this.#machine.hasPresence && this.#members.unsettled.size > 0
   }
 
   rested(): void {

@@ -1,11 +1,12 @@
 /** The registry of rooms: what a name means, and which machine it is an instance of. */
-import { Activations } from './activations.ts'
+import { Activations, type Passivation } from './activations.ts'
 import type { Commits } from './commits.ts'
 import { type Failure, failure, isFailure } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
 import { type Answer, Room } from './room.ts'
+import type { Downtime } from './uptime.ts'
 import type { Wheel } from './wheel.ts'
 
 const NAME = /^([a-z][a-z0-9-]*)\/([A-Za-z0-9_.:@-]{1,128})$/
@@ -19,6 +20,11 @@ export interface RoomsSurroundings {
   readonly commits: Commits
   readonly logger: Logger
   readonly wheel: Wheel
+  readonly downtime: Downtime
+  /** Rooms in memory at most, unless more are in use. */
+  readonly maxResidentRooms: number
+  /** A room has gone to sleep. */
+  onPassivated(why: Passivation): void
 }
 
 export class Rooms {
@@ -27,14 +33,18 @@ export class Rooms {
   /** Those whose machine threw too often. */
   readonly #failed = new Set<string>()
 
-  /** @param onPassivated told when a room has gone to sleep */
-  constructor(around: RoomsSurroundings, onPassivated: () => void) {
+  constructor(around: RoomsSurroundings) {
     this.#around = around
-    this.#active = new Activations(around.wheel, onPassivated)
+    this.#active = new Activations({ ...around, bound: around.maxResidentRooms })
   }
 
   get size(): number {
     return this.#active.size
+  }
+
+  /** Rooms that somebody is in, or that work is under way in: they stay, whatever the bound. */
+  get inUse(): number {
+    return this.#active.inUse
   }
 
   /** How many are served to nobody until they are revived. */
@@ -86,10 +96,9 @@ export class Rooms {
   }
 
   #activate(machine: Machine, key: string): Room {
-    const { log, commits, logger, wheel } = this.#around
     const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
     const onFailed = (room: Room): void => void this.#failed.add(room.name)
-    return this.#active.add(new Room(machine, key, { log, commits, logger, wheel, onIdle, onFailed }))
+    return this.#active.add(new Room(machine, key, { ...this.#around, onIdle, onFailed }))
   }
 }
 

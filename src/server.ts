@@ -3,6 +3,7 @@
  *
  * Always true: what `start` opened, `stop` closes, in the reverse order; the log is closed last.
  */
+import type { Passivation } from './activations.ts'
 import { Alarm } from './alarm.ts'
 import { createApi } from './api.ts'
 import { createVerifier, signToken, type Verify } from './auth.ts'
@@ -28,6 +29,7 @@ import { Sessions } from './sessions.ts'
 import { ActorSystem } from './system.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer } from './transport.ts'
 import { listen } from './transport-uws.ts'
+import { NO_DOWNTIME, Uptime } from './uptime.ts'
 import { Wheel } from './wheel.ts'
 
 /** Over this, as a multiple of `maxFrame`, a frame ends its connection (rule E3). */
@@ -75,10 +77,26 @@ export async function start(given: Config): Promise<Server> {
   const system = new ActorSystem(wheel)
   const commits = new Commits(log, logger)
   const sessions = new Sessions(config, system, logger)
-  const rooms: Rooms = new Rooms({ machines, log, commits, logger, wheel }, () => void alarm.look())
-  const alarm = new Alarm(log, wheel, rooms)
+  const isUptimeNeeded = [...machines.values()].some((machine) => machine.countsDowntime)
+  const uptime = isUptimeNeeded ? await custody.need(Uptime.begin(log, wheel, logger)) : undefined
+  const downtime = uptime?.downtime ?? NO_DOWNTIME
+  const onPassivated = (why: Passivation): void => {
+    metrics.passivated(why)
+    alarm.slept()
+  }
+  const { maxResidentRooms } = config
+  const rooms: Rooms = new Rooms({ machines, log, commits, logger, wheel, downtime, maxResidentRooms, onPassivated })
+  const alarm: Alarm = new Alarm(log, wheel, rooms)
   const recipientsOf = (user: string) => sessions.openOf(user)
-  const inboxes = new Inboxes({ log, commits, logger, wheel, policy: config, recipientsOf })
+  const inboxes = new Inboxes({
+    log,
+    commits,
+    logger,
+    wheel,
+    policy: config,
+    recipientsOf,
+    maxResidentInboxes: maxResidentRooms,
+  })
   const observer: Observer = {
     transition: (connection, user, transition) => {
       journal.note(connection, user, transition)
@@ -93,6 +111,7 @@ export async function start(given: Config): Promise<Server> {
     sessions: () => sessions.size,
     rooms: () => rooms.size,
     rooms_failed: () => rooms.failed,
+    rooms_in_use: () => rooms.inUse,
     subscriptions: () => rooms.subscriptions,
     deadlines: () => wheel.size,
   })
@@ -140,6 +159,7 @@ export async function start(given: Config): Promise<Server> {
     transport.close()
     sessions.stop()
     wheel.stop()
+    await uptime?.stop()
     await custody.closeLog()
     lock.release()
   }

@@ -37,6 +37,7 @@ const FLOORS = [
     'event-pages',
     'round',
     'fold-run',
+    'uptime',
     'transport-uws',
     'http',
     'log-memory',
