@@ -183,14 +183,15 @@ t.test('a policy that cannot be is told at start, with the file, the setting and
   const machine = `import { createMachine } from 'xstate'; export default createMachine({}); export const policy = `
   const folder = machineFolder(t)
   const wanted = Object.entries(policies).flatMap(([policy, mistake], i) => {
-    writeFileSync(join(folder, `room-${i}.js`), `${machine}{ ${policy} }`)
-    return mistake === '' ? [] : [`room-${i}.js: ${mistake}`]
+    const file = `room-${String(i).padStart(2, '0')}.js`
+    writeFileSync(join(folder, file), `${machine}{ ${policy} }`)
+    return mistake === '' ? [] : [`${file}: ${mistake}`]
   })
   const error = (await loadMachineFiles(folder).catch((error: unknown) => error)) as Error
   t.strictSame(error.message.split('\n'), wanted)
   const refused = new ServerProcess({ env: { CHARTROOM_MACHINES: folder } })
   t.teardown(() => refused.dispose())
-  await t.rejects(refused.start(), { message: /^the server ended with 1: chartroom: room-0\.js: policy\.history: / })
+  await t.rejects(refused.start(), { message: /^the server ended with 1: chartroom: room-00\.js: policy\.history: / })
 })
 
 function machineFolder(t: Test): string {
