@@ -20,6 +20,8 @@ const NAMES = [
   'disk',
   'disk-bound',
   'resume',
+  'rooms',
+  'timers',
 ] as const
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { size: { type: 'string' } } })
