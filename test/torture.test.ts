@@ -5,6 +5,8 @@ import { torture as drain } from './torture/drain.ts'
 import { run as flood } from './torture/flood.ts'
 import { run as halfOpen } from './torture/half-open.ts'
 import { run as idle } from './torture/idle.ts'
+import { run as rooms } from './torture/rooms.ts'
+import { run as timers } from './torture/timers.ts'
 
 t.setTimeout(180_000)
 const unseen = (): void => {}
@@ -34,5 +36,16 @@ t.test(
 
 t.test('E1 flooders are closed with 4129, and their neighbours stay', async (t) => {
   const { figures, violations } = await flood(3, unseen, Number.POSITIVE_INFINITY)
+  t.same(violations, [], JSON.stringify(figures))
+})
+
+t.test('S9 many more rooms than may be in memory: the bound holds, and every count is right', async (t) => {
+  const { figures, violations } = await rooms(1000, unseen, 100, Number.POSITIVE_INFINITY)
+  t.same(violations, [], JSON.stringify(figures))
+})
+
+t.test('S6 rooms that sleep have no timer each, and the one that is due is noticed', async (t) => {
+  const any = Number.POSITIVE_INFINITY
+  const { figures, violations } = await timers(2000, unseen, { ready: any, late: 5000, heap: any })
   t.same(violations, [], JSON.stringify(figures))
 })
