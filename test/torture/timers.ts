@@ -85,7 +85,7 @@ const nameOf = (i: number): string => `alarm/sleeper${i}`
 /** Writes `count` rooms, from number `from` on, that wait for `delay` milliseconds. */
 async function fill(data: string, from: number, count: number, delay: number, progress: Progress): Promise<void> {
   const file = (await import('../fixtures/machines/alarm.ts')) as MachineFile
-  const machine = new Machine('alarm', file)
+  const machine = new Machine('alarm', { ...file, path: 'test/fixtures/machines/alarm.ts' })
   const log = openLmdbLog(data)
   for (let done = 0; done < count; done += AT_ONCE) {
     const share = Math.min(AT_ONCE, count - done)
