@@ -87,7 +87,8 @@ export const optionTable = Object.entries(options.shape).map(([name, option]) =>
 }))
 
 const knownNames = optionTable.map(({ name }) => name)
-const knownFlags = [...optionTable.map(({ flag }) => flag), '--config', '--print-config', '--scope']
+const ofCommands = ['--config', '--print-config', '--scope', '--deploy', '--json', '--room']
+const knownFlags = [...optionTable.map(({ flag }) => flag), ...ofCommands]
 const knownVariables = optionTable.map(({ variable }) => variable)
 
 /** A configuration that cannot be used: one line per mistake. */
@@ -108,6 +109,8 @@ export interface Reading {
   /** `--scope`, of the token that the command `token` makes. */
   readonly scope: string | undefined
   readonly printConfig: boolean
+  /** `--deploy`, `--json` and `--room`, of the command `check`. */
+  readonly check: { readonly deploy: boolean; readonly json: boolean; readonly room: string | undefined }
 }
 
 /**
@@ -115,14 +118,14 @@ export interface Reading {
  * @throws {ConfigError}
  */
 export function readConfig({ args, env }: Sources): Reading {
-  const { flags, words, file, scope, printConfig } = readFlags(args)
+  const { flags, words, file, ...ofCommand } = readFlags(args)
   const given = { ...readFile(file), ...readEnvironment(env), ...flags }
   const result = options.safeParse(given)
   const issues = result.error?.issues.map((issue) => describe(issue, given)) ?? []
   refuse([...unknownVariables(env), ...issues])
   const config = { ...(result.data as z.infer<typeof options>), production: env.NODE_ENV === 'production' }
   refuse(checkTogether(config))
-  return { config, words, scope, printConfig }
+  return { config, words, ...ofCommand }
 }
 
 function refuse(mistakes: string[]): void {
@@ -146,6 +149,16 @@ function checkTogether(config: Config): string[] {
   return mistakes
 }
 
+/** What is said to a command, and is no option of the server. */
+const commandFlags = {
+  config: { type: 'string' },
+  scope: { type: 'string' },
+  room: { type: 'string' },
+  'print-config': { type: 'boolean' },
+  deploy: { type: 'boolean' },
+  json: { type: 'boolean' },
+} as const
+
 function readFlags(args: readonly string[]) {
   const named = Object.fromEntries(
     optionTable.flatMap(({ name }) => [kebab(name), name].map((flag) => [flag, { type: 'string' as const }])),
@@ -153,10 +166,10 @@ function readFlags(args: readonly string[]) {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { ...named, config: { type: 'string' }, scope: { type: 'string' }, 'print-config': { type: 'boolean' } },
+      options: { ...named, ...commandFlags },
       allowPositionals: true,
     })
-    const { config: file, scope, 'print-config': printConfig, ...flags } = values
+    const { config: file, scope, 'print-config': printConfig, deploy, json, room, ...flags } = values
     const byName = Object.entries(flags).map(([flag, value]) => [camel(flag), value])
     return {
       flags: Object.fromEntries(byName),
@@ -164,6 +177,7 @@ function readFlags(args: readonly string[]) {
       file: file as string | undefined,
       scope: scope as string | undefined,
       printConfig: printConfig === true,
+      check: { deploy: deploy === true, json: json === true, room: room as string | undefined },
     }
   } catch (error) {
     const [line = ''] = (error as Error).message.split('\n')

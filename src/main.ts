@@ -1,5 +1,6 @@
-/** The command: `start`, `dev`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+/** The command: `start`, `dev`, `check`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
+import { CHECK_USAGE, checkCommand } from './check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
 import { explain } from './explain.ts'
@@ -8,6 +9,7 @@ import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom start [options]          run the server
 chartroom dev [options]            the same
+${CHECK_USAGE}
 chartroom token <user> [options]   print a token for a user, signed with the server's secret
 chartroom explain <connection>     tell what became of a connection of a running server, and why
 ${LOG_USAGE}
@@ -16,6 +18,7 @@ options:
 ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${description} (${show(fallback)})`).join('\n')}
   --config <file>              JSON with the same options
   --scope <scopes>             what a token of "chartroom token" may do, e.g. service
+  --deploy, --json, --room <room>  of "chartroom check": the stored rooms, as JSON, one room alone
   --print-config               show what is in force, and end
 
 Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`
@@ -29,14 +32,24 @@ const PATIENCE = 1000
 
 async function run(args: string[]): Promise<void> {
   if (args.length === 0 || args.includes('--help') || args.includes('-h')) return console.log(USAGE)
-  const { config, words, scope, printConfig } = readConfig({ args, env: process.env })
+  const { config, words, scope, printConfig, check } = readConfig({ args, env: process.env })
   if (printConfig) return console.log(JSON.stringify(printable(config), null, 2))
   const [command, ...rest] = words
   if (command === 'start' || command === 'dev') return serve(config)
+  if (command === 'check')
+    return finish(
+      await checkCommand(
+        { ...check, data: config.data, folder: rest[0] ?? config.machines },
+        console.log,
+        console.error,
+      ),
+    )
   if (command === 'token') return printToken(config, rest, scope)
   if (command === 'explain') return tellStory(config, rest)
   if (command === 'log') return logCommand(rest, config.data, console.log)
-  throw new ConfigError(`no command is called ${JSON.stringify(command)}; there are start, dev, token, explain and log`)
+  throw new ConfigError(
+    `no command is called ${JSON.stringify(command)}; there are start, dev, check, token, explain and log`,
+  )
 }
 
 async function serve(config: Config): Promise<void> {
@@ -94,6 +107,11 @@ function giveUp(server: Server, config: Config, error: Error): void {
 function complain({ message, stack }: Error): void {
   const text = process.env.CHARTROOM_LOG_LEVEL === 'debug' ? stack : message
   for (const line of String(text).split('\n')) console.error(`chartroom: ${line}`)
+}
+
+/** Ends the process, whatever a machine file has begun as it was loaded; what was printed is out before. */
+function finish(isSound: boolean): void {
+  process.stdout.write('', () => process.exit(isSound ? 0 : 1))
 }
 
 async function printToken(config: Config, [user]: string[], scope?: string): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import { DedupeWindow, type UsedKey } from './dedupe.ts'
 import type { RoomDocument } from './document.ts'
-import { encodeLine, type Log, type LogRecord, type LogSnapshot, recordsAfter, type Shown } from './log.ts'
+import { DamagedLog, encodeLine, type Log, type LogRecord, type LogSnapshot, recordsAfter, type Shown } from './log.ts'
 import { applyPatch, type Operation } from './patch.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import type { View } from './view.ts'
@@ -47,6 +47,22 @@ export async function recover(log: Log, room: string): Promise<Recovered> {
     seq = record.seq
   }
   return { epoch: await log.epoch(room), seq, snapshot: snapshot?.seq ?? 0, document, keys }
+}
+
+/**
+ * The oldest state of a room to which the log holds every record that followed: before its birth, or its newest snapshot.
+ * `missed` are records that are held, and lie before it. @throws {DamagedLog}
+ */
+export async function oldestOf(
+  log: Log,
+  room: string,
+): Promise<{ seq: number; document: RoomDocument | undefined; missed: number }> {
+  const [first] = await log.read(room, { after: 0, limit: 1 })
+  if (first?.seq === 1) return { seq: 0, document: undefined, missed: 0 }
+  const snapshot = await log.getSnapshot(room)
+  if (!snapshot) throw new DamagedLog(`there is no snapshot before record ${first?.seq}`)
+  const missed = Math.max(0, snapshot.seq + 1 - (first?.seq ?? snapshot.seq + 1))
+  return { seq: snapshot.seq, document: (snapshot.state as StoredState).document, missed }
 }
 
 /** A place in one life of a room's log. */

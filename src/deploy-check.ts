@@ -1,0 +1,194 @@
+/**
+ * The command `check --deploy`: every stored room under the machine files as they are now, event by event, before a server
+ * meets them. Beside a running server or without one.
+ *
+ * Always true: the data folder is only read; a room that is damaged, or whose machine is gone, does not keep the others
+ * from being looked at; of each room the first event that would behave differently is told.
+ */
+import { existsSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { Inspection } from './inspection.ts'
+import { logFile } from './lmdb-store.ts'
+import { DamagedLog, type Log, recordsAfter } from './log.ts'
+import { openLmdbLogToRead } from './log-lmdb.ts'
+import { Machine } from './machine.ts'
+import type { LoadedFile } from './machine-file.ts'
+import { PatchError } from './patch.ts'
+import { oldestOf } from './recovery.ts'
+import { type Change, type Difference, Replay } from './replay.ts'
+
+/** What became of one room. */
+export interface Verdict {
+  readonly room: string
+  readonly machine: string
+  /** Records that were compared, that an older version made, and that lie before any state that is held. */
+  readonly compared: number
+  readonly outdated: number
+  readonly missed: number
+  readonly difference?: Difference
+  /** Why the room could not be looked at, or cannot go on. */
+  readonly trouble?: string
+}
+
+export interface Deployment {
+  readonly files: ReadonlyMap<string, LoadedFile>
+  readonly data: string
+  /** One room alone. */
+  readonly room: string | undefined
+  /** Is told now and then how far it has come. */
+  onProgress(line: string): void
+}
+
+/** Milliseconds from one word of progress to the next. */
+const PROGRESS = 3000
+
+/** @throws where there is no log, or all of it is damaged. */
+export async function checkDeployment(deployment: Deployment): Promise<Verdict[]> {
+  const { data, files, room: only } = deployment
+  const damages = await damagesOf(data)
+  const log = openLmdbLogToRead(data)
+  try {
+    const rooms = (await log.topics('')).filter((name) => !name.startsWith('$') && (only ?? name) === name)
+    if (only !== undefined && rooms.length === 0)
+      throw new Error(`nothing is stored of ${only}; "chartroom log ls" lists what is`)
+    const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
+    return await verdictsOn(rooms, (room) => verdictOn(log, room, machines, damages.get(room)), deployment.onProgress)
+  } finally {
+    await log.close()
+  }
+}
+
+async function verdictsOn(
+  rooms: readonly string[],
+  look: (room: string) => Promise<Verdict>,
+  onProgress: (line: string) => void,
+): Promise<Verdict[]> {
+  const verdicts: Verdict[] = []
+  let toldAt = Date.now()
+  for (const room of rooms) {
+    verdicts.push(await look(room))
+    // The read transaction ends here: one room is read as of one moment, and a server that runs frees its pages.
+    await setImmediate()
+    if (Date.now() - toldAt < PROGRESS) continue
+    toldAt = Date.now()
+    onProgress(`${verdicts.length} of ${rooms.length} rooms looked at`)
+  }
+  return verdicts
+}
+
+async function verdictOn(
+  log: Log,
+  room: string,
+  machines: ReadonlyMap<string, Machine>,
+  damage: string | undefined,
+): Promise<Verdict> {
+  const name = room.slice(0, room.indexOf('/'))
+  const nothing = { room, machine: name, compared: 0, outdated: 0, missed: 0 }
+  const machine = machines.get(name)
+  if (!machine)
+    return {
+      ...nothing,
+      trouble: `there is no machine file ${name}.ts; put it back, or the room answers unknown_machine`,
+    }
+  if (damage !== undefined) return { ...nothing, trouble: `it is damaged: ${damage}` }
+  try {
+    return { ...nothing, ...(await replayed(log, room, machine)) }
+  } catch (error) {
+    if (!(error instanceof DamagedLog || error instanceof PatchError)) throw error
+    return { ...nothing, trouble: `it is damaged: ${error.message}` }
+  }
+}
+
+async function replayed(log: Log, room: string, machine: Machine): Promise<Omit<Verdict, 'room' | 'machine'>> {
+  const { seq, document, missed } = await oldestOf(log, room)
+  const replay = new Replay(room, machine, document)
+  let difference: Difference | undefined
+  for await (const record of recordsAfter(log, room, seq)) {
+    if (difference) replay.skip(record)
+    else difference = replay.next(record)
+  }
+  const { compared, outdated, obstacle } = replay
+  const trouble = obstacle === undefined ? {} : { trouble: `it cannot go on from where it is: ${obstacle}` }
+  return { compared, outdated, missed, ...(difference && { difference }), ...trouble }
+}
+
+/** By topic. In a child process, which a damaged file may end. @throws where there is nothing to be read */
+async function damagesOf(data: string): Promise<Map<string, string>> {
+  if (!existsSync(logFile(data))) throw new Error(`${data} holds no log; name its folder with --data`)
+  const damages = new Map<string, string>()
+  const whole: string[] = []
+  await new Inspection(data, ({ topic, why }) => void (topic === null ? whole.push(why) : damages.set(topic, why))).done
+  if (whole[0] !== undefined) throw new Error(`the log in ${data} is damaged: ${whole[0]}; see "chartroom log verify"`)
+  return damages
+}
+
+/** Changes that are told of one event. */
+const TOLD = 3
+/** Characters of a value that are told. */
+const WIDTH = 60
+
+const HINT = `the event that it stopped at is the first, what follows in that room was not compared;
+a machine that asks Math.random() or the clock differs from itself: use the event's time and seq`
+
+/** The lines that tell what came of it: the first event of each machine in full, and the counts. */
+export function tellVerdicts(verdicts: readonly Verdict[]): string[] {
+  const machines = [...new Set(verdicts.map(({ machine }) => machine))]
+  const lines = machines.flatMap((machine) => tellMachine(verdicts.filter((verdict) => verdict.machine === machine)))
+  const events = sum(verdicts, 'compared')
+  const bad = verdicts.filter(isBad)
+  const total = `${counted(verdicts.length, 'room')}, ${counted(events, 'event')}`
+  if (bad.length === 0) return [...lines, `${total}: all as before`]
+  const hint = bad.some(({ difference }) => difference) ? HINT.split('\n') : []
+  return [...lines, ...hint, `${total}: ${counted(bad.length, 'room')} would behave differently`]
+}
+
+export const isBad = ({ difference, trouble }: Verdict): boolean => difference !== undefined || trouble !== undefined
+
+function tellMachine(verdicts: readonly Verdict[]): string[] {
+  const [first] = verdicts.filter(({ difference }) => difference)
+  const troubled = verdicts.filter(({ trouble }) => trouble !== undefined)
+  const others = verdicts.filter(({ difference }) => difference).length - 1
+  return [
+    ...(first?.difference ? tellDifference(first.room, first.difference) : []),
+    ...(others > 0 ? [`  and ${counted(others, 'other room')} of ${first?.machine}`] : []),
+    ...troubled.slice(0, TOLD).map(({ room, trouble }) => `${room}  ${trouble}`),
+    ...(troubled.length > TOLD ? [`  and ${counted(troubled.length - TOLD, 'other room')} alike`] : []),
+    tellCounts(verdicts),
+  ]
+}
+
+function tellCounts(verdicts: readonly Verdict[]): string {
+  const outdated = sum(verdicts, 'outdated')
+  const missed = sum(verdicts, 'missed')
+  const bad = verdicts.filter(isBad).length
+  return [
+    `${verdicts[0]?.machine}  ${counted(verdicts.length, 'room')}, ${counted(sum(verdicts, 'compared'), 'event')}`,
+    bad === 0 ? 'as before' : `${bad} not as before`,
+    ...(outdated > 0 ? [`${counted(outdated, 'event')} of an older version not compared`] : []),
+    ...(missed > 0 ? [`${counted(missed, 'event')} before the first state that is held`] : []),
+  ].join(', ')
+}
+
+function tellDifference(room: string, { seq, type, from, why, changes }: Difference): string[] {
+  const more = changes.length - TOLD
+  return [
+    `${room}  seq ${seq}, ${type}${from === null ? '' : ` from ${from}`}: would behave differently`,
+    ...(why === undefined ? [] : [`  ${why}`]),
+    ...changes.slice(0, TOLD).map(tellChange),
+    ...(more > 0 ? [`  and in ${counted(more, 'other place')}`] : []),
+  ]
+}
+
+const tellChange = ({ path, stored, now }: Change): string =>
+  `  ${path || '(all)'}: ${short(stored)} then, ${short(now)} now`
+
+function short(value: unknown): string {
+  const json = JSON.stringify(value) ?? 'nothing'
+  return json.length > WIDTH ? `${json.slice(0, WIDTH)}...` : json
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
+function sum(verdicts: readonly Verdict[], what: 'compared' | 'outdated' | 'missed'): number {
+  return verdicts.reduce((total, verdict) => total + verdict[what], 0)
+}

@@ -1,0 +1,104 @@
+/**
+ * From a folder to machines: every file is loaded and looked at, and what is wrong is told with its line before anybody
+ * joins. The start of a server and the command `check` come through here alike.
+ *
+ * Always true: a file that passes can be hosted by this version with everything that it promises kept; all mistakes of all
+ * files are told at once.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, extname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Finding, findings } from './machine-check.ts'
+import type { LoadedFile, MachineFile } from './machine-file.ts'
+import { lineOf, loadFault } from './machine-source.ts'
+
+/** What was found in one file. */
+export interface Look {
+  readonly name: string
+  /** From where the folder is named. */
+  readonly path: string
+  readonly file: LoadedFile | undefined
+  readonly remarks: readonly Remark[]
+}
+
+export interface Remark {
+  readonly what: string
+  readonly line: number | undefined
+  /** A note does not keep the file from being hosted. */
+  readonly isNote: boolean
+}
+
+/** One mistake or more in machine files; the message has a line for each. */
+export class MachineFileError extends Error {
+  override readonly name = 'MachineFileError'
+}
+
+/**
+ * Loads every `.ts` and `.js` file of a folder, each under its name.
+ * @throws {MachineFileError} with one line per mistake.
+ */
+export async function loadMachineFiles(folder: string): Promise<Map<string, LoadedFile>> {
+  const looks = await lookAtMachineFiles(folder)
+  const mistakes = looks.flatMap(mistakesOf)
+  if (mistakes.length > 0) throw new MachineFileError(mistakes.join('\n'))
+  return new Map(looks.map(({ name, file }) => [name, file as LoadedFile]))
+}
+
+/** The lines that tell what is wrong with a file. */
+export function mistakesOf({ path, remarks }: Look): string[] {
+  return remarks.filter(({ isNote }) => !isNote).map((remark) => tell(path, remark))
+}
+
+export function tell(path: string, { line, what }: Remark): string {
+  return `${path}${line === undefined ? '' : `:${line}`}  ${what}`
+}
+
+/** Looks at every machine file of a folder, also behind a bad one. @throws {MachineFileError} where there is none. */
+export async function lookAtMachineFiles(folder: string): Promise<Look[]> {
+  const looks: Look[] = []
+  for (const file of machineFiles(folder)) {
+    const look = await lookAt(join(folder, file))
+    const twin = looks.find(({ name }) => name === look.name)
+    const what = `${twin?.path} is called ${look.name} as well; rename one of them`
+    looks.push(twin ? { ...look, remarks: [...look.remarks, { what, line: undefined, isNote: false }] } : look)
+  }
+  if (looks.length === 0) throw new MachineFileError(`${folder}: no machine file (.ts or .js) in it`)
+  return looks
+}
+
+function machineFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((file) => /\.(ts|js)$/.test(file) && !file.endsWith('.d.ts'))
+      .sort()
+  } catch (error) {
+    throw new MachineFileError(`${folder}: ${(error as Error).message}; name the folder with --machines`)
+  }
+}
+
+const MISNAMED =
+  'a machine file is named in lower case, digits and dashes, beginning with a letter; write e.g. "my-room.ts"'
+
+async function lookAt(path: string): Promise<Look> {
+  const name = basename(path, extname(path))
+  const wrongName = /^[a-z][a-z0-9-]*$/.test(name) ? [] : [{ what: MISNAMED, line: undefined, isNote: false }]
+  const text = readFileSync(path, 'utf8')
+  try {
+    const file: Partial<MachineFile> = await import(pathToFileURL(resolve(path)).href)
+    const remarks = [...wrongName, ...findings({ ...file }).map((finding) => placed(finding, text))]
+    const isHosted = remarks.every(({ isNote }) => isNote)
+    return { name, path, file: isHosted ? { ...(file as MachineFile), path } : undefined, remarks }
+  } catch (error) {
+    return {
+      name,
+      path,
+      file: undefined,
+      remarks: [...wrongName, { ...loadFault(error, resolve(path), text), isNote: false }],
+    }
+  }
+}
+
+function placed({ what, names, isNote }: Finding, text: string): Remark {
+  const line = names.map((name) => lineOf(text, name)).find((found) => found !== undefined)
+  return { what, line, isNote: isNote === true }
+}

@@ -1,0 +1,130 @@
+/**
+ * Where in its source a mistake of a machine file stands. Nothing here parses: a line is the first that holds the name in
+ * question, or the one that whoever could not load the file has named.
+ *
+ * Always true: no line is better than a wrong one; what cannot be found is told without.
+ */
+import { execFileSync } from 'node:child_process'
+import { pathToFileURL } from 'node:url'
+
+/** What is wrong, in words, and where, as far as anybody knows. */
+export interface Fault {
+  readonly what: string
+  readonly line: number | undefined
+}
+
+/** The first line of `text`, from 1, that has `name` as a quoted string, as a key, or else as a word. */
+export function lineOf(text: string, name: string): number | undefined {
+  const quoted = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const edge = (side: string) => (/^\w/.test(side) ? '\\b' : '')
+  const patterns = [`(['"\`])${quoted}\\1`, `(?<![\\w.'"])${quoted}(?=\\s*:)`, `${edge(name)}${quoted}(?![\\w'"])`]
+  const code = withoutComments(text)
+  for (const pattern of patterns) {
+    const at = code.search(new RegExp(pattern))
+    if (at !== -1) return code.slice(0, at).split('\n').length
+  }
+  return undefined
+}
+
+/** Comments made blank: they speak of names, too. What looks like one within a string is taken for it as well. */
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, (comment) => comment.replaceAll(/[^\n]/g, ' '))
+}
+
+/** Why the file at `path` could not be loaded. @param text what stands in it */
+export function loadFault(error: unknown, path: string, text: string): Fault {
+  if (!(error instanceof Error)) return { what: `it throws ${JSON.stringify(error)} as it is loaded`, line: undefined }
+  const transformed = transformFault(error, path)
+  if (transformed) return transformed
+  if (error instanceof SyntaxError) return syntaxFault(error, path)
+  const { code } = error as NodeJS.ErrnoException
+  if (code?.endsWith('_NOT_FOUND') || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return missingFault(error, path, text)
+  if (isOfXState(error)) return chartFault(error, path, text)
+  return { what: `${error.name} as it is loaded: ${oneLine(error.message)}`, line: framedLine(error, path) }
+}
+
+const oneLine = (message: string): string =>
+  message
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .join(' ')
+
+/** As tsx says it: "<path>:<line>:<column>: ERROR: <message>", of this file or one that it imports. */
+function transformFault({ message }: Error, path: string): Fault | undefined {
+  const [, where, line, what] = /^(.+):(\d+):\d+: ERROR: (.+)$/m.exec(message) ?? []
+  if (where === undefined) return undefined
+  if (where === path) return { what: `it is no TypeScript: ${what}`, line: Number(line) }
+  return { what: `${where}:${line} is no TypeScript: ${what}`, line: undefined }
+}
+
+/** Node tells the line of a module that is no JavaScript to its own output alone. */
+function syntaxFault(error: SyntaxError, path: string): Fault {
+  const what = /^The requested module/.test(error.message) ? error.message : `it is no JavaScript: ${error.message}`
+  return { what, line: framedLine(error, path) ?? lineOfSyntax(path) }
+}
+
+function lineOfSyntax(path: string): number | undefined {
+  if (!path.endsWith('.js')) return undefined
+  try {
+    execFileSync(process.execPath, ['--check', path], { stdio: ['ignore', 'ignore', 'pipe'] })
+    return undefined
+  } catch (error) {
+    return lineBehind(path, String((error as { stderr?: unknown }).stderr))
+  }
+}
+
+/** The line of the file itself that a stack names. */
+const framedLine = ({ stack = '' }: Error, path: string): number | undefined => lineBehind(path, stack)
+
+function lineBehind(path: string, text: string): number | undefined {
+  for (const name of [path, pathToFileURL(path).href]) {
+    const at = text.indexOf(`${name}:`)
+    const [line] = at === -1 ? [] : (/^\d+/.exec(text.slice(at + name.length + 1)) ?? [])
+    if (line !== undefined) return Number(line)
+  }
+  return undefined
+}
+
+function missingFault({ message }: Error, path: string, text: string): Fault {
+  const [, missing = '', from] = /'([^']+)'(?: imported from (.+))?/.exec(message) ?? []
+  const last = missing.split('/').at(-1) ?? missing
+  const specifier = new RegExp(`['"]([^'"]*${last.replaceAll('.', '\\.').replace(/\\\.\w+$/, '')}[^'"]*)['"]`).exec(
+    text,
+  )
+  const what = /package/.test(message)
+    ? `there is no package ${JSON.stringify(missing)}; install it, or correct its name`
+    : `there is no file ${missing}; correct the path that is imported`
+  const isOwn = from === undefined || from === path || from === pathToFileURL(path).href
+  return isOwn
+    ? { what, line: (specifier?.[1] && lineOf(text, specifier[1])) || undefined }
+    : { what: `${what} (${from})`, line: undefined }
+}
+
+const isOfXState = ({ stack = '' }: Error): boolean =>
+  /node_modules[\\/]xstate[\\/]/.test(stack.split('\n').find((line) => /^\s+at /.test(line)) ?? '')
+
+/** XState found it while it made the machine: the last name that it quotes is what it missed, or where. */
+function chartFault(error: Error, path: string, text: string): Fault {
+  const what = oneLine(error.message)
+  return { what: explained(what), line: lineNamed(what, text) ?? framedLine(error, path) }
+}
+
+/** The line of what XState quotes: the state that it did not find before the one that it looked in. */
+export function lineNamed(message: string, text: string): number | undefined {
+  const quoted = [...message.matchAll(/(?:Child state(?: node)?|Initial state node) ['"]([^'"]+)['"]/g)].map(
+    ([, name]) => name as string,
+  )
+  const names = quoted.flatMap((name) => [name, `.${name}`])
+  for (const name of names) {
+    const line = lineOf(text, name)
+    if (line !== undefined) return line
+  }
+  return undefined
+}
+
+/** XState's own words, and what to write instead. */
+export function explained(what: string): string {
+  const isTarget = /does not exist on|not found on/.test(what)
+  return `${what.replace(/\.$/, '')}${isTarget ? '; name a state that is there ("#id" for one elsewhere in the machine, ".child" for one within)' : ''}`
+}
