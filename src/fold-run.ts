@@ -49,12 +49,20 @@ export class Run {
   #delays: readonly Delay[]
   readonly #effects: Effect[] = []
   readonly #queue: { readonly to: Handle; readonly event: RoomEvent }[] = []
-  readonly #spawned = new WeakSet<Handle>()
+  readonly #known: WeakSet<Handle>
   #booked = 0
   #microsteps = 0
   #isObserved = false
 
-  constructor(before: Folded, self: Handle, moment: Moment, scopeOf: (handle: Handle) => AnyActorScope) {
+  /** @param known those that have been spawned ever, also before this run; those of this run are added */
+  constructor(
+    before: Folded,
+    self: Handle,
+    moment: Moment,
+    scopeOf: (handle: Handle) => AnyActorScope,
+    known: WeakSet<Handle>,
+  ) {
+    this.#known = known
     this.#before = before
     this.#self = self
     this.#moment = moment
@@ -112,18 +120,17 @@ export class Run {
     if (handle !== this.#self) this.#settle(handle)
   }
 
-  /** Spawns what an `assign` has spawned. XState would start it at once: nothing that has stopped is started. */
+  /**
+   * Spawns what an `assign` has spawned. XState would start it at once: nothing that has stopped is started. What has ended
+   * stays among XState's children until its state is left, and is not begun again.
+   */
   #adopt(snapshot: unknown): void {
     const { children = {} } = snapshot as { children?: Readonly<Record<string, Spawned | undefined>> }
     for (const child of Object.values(children)) {
-      if (!child || this.#known(child)) continue
+      if (!child || this.#known.has(child)) continue
       child._processingStatus = STOPPED
       this.#spawn(child)
     }
-  }
-
-  #known(handle: Handle): boolean {
-    return this.#spawned.has(handle) || this.#before.children.get(pathOf(handle))?.handle === handle
   }
 
   /** Tells the parent what became of a child. */
@@ -155,7 +162,7 @@ export class Run {
   #spawn(handle: Handle | undefined): void {
     if (!handle) throw new Error('an actor was to be spawned whose logic the machine does not have')
     if (typeof handle.src !== 'string') throw new Error(`the actor ${handle.id} is spawned by its logic, not by a name`)
-    this.#spawned.add(handle)
+    this.#known.add(handle)
     const path = pathOf(handle)
     const { seq } = this.#moment
     if (isPure(handle.logic)) {

@@ -19,6 +19,8 @@ export class Fold {
   readonly #self: Handle
   readonly #scopes = new WeakMap<Handle, AnyActorScope>()
   readonly #outside: Outside
+  /** The actors that were spawned or restored here. */
+  readonly #known = new WeakSet<Handle>()
   #run: Run | undefined
   /** The latest one, also once it is over: actions look for actors by their `systemId` in it. */
   #latest: Run | undefined
@@ -59,13 +61,22 @@ export class Fold {
 
   /** A state that was stored; `stored` as XState's `restoreSnapshot` takes it, children nested. */
   restore(stored: unknown): AnyMachineSnapshot {
-    return this.#logic.restoreSnapshot(stored as never, this.#scope(this.#self))
+    const snapshot = this.#logic.restoreSnapshot(stored as never, this.#scope(this.#self))
+    this.#meet(snapshot)
+    return snapshot
+  }
+
+  #meet({ children = {} }: { readonly children?: Readonly<Record<string, unknown>> }): void {
+    for (const child of Object.values(children) as Handle[]) {
+      this.#known.add(child)
+      this.#meet(child._snapshot as object)
+    }
   }
 
   #begin(state: Folded, moment: Moment): Run {
     this.#self._snapshot = state.snapshot
     for (const { handle, snapshot } of state.children.values()) handle._snapshot = snapshot
-    return new Run(state, this.#self, moment, (handle) => this.#scope(handle))
+    return new Run(state, this.#self, moment, (handle) => this.#scope(handle), this.#known)
   }
 
   #during<T>(run: Run, make: () => T): T {

@@ -206,6 +206,15 @@ const FAMILY: Readonly<Record<string, Part>> = {
     again: ['look', 'act'],
     last: heard('I am known', 'later', 'later', 'later', 'later'),
   },
+  'promise: whose end does not leave its state is not begun again': {
+    first: ['staying'],
+    midway: heard(`for ${key('0.family.staying', 'p17')}`),
+    again: [
+      { type: 'heard', text: 'one' },
+      { type: 'heard', text: 'two' },
+    ],
+    last: { value: 'staying', ...heard(`for ${key('0.family.staying', 'p17')}`, 'one', 'two') },
+  },
 }
 
 const rooms = (machine: string, parts: Readonly<Record<string, Part>>) =>
