@@ -4,7 +4,7 @@
  * Always true: nothing is changed and nothing is served; every mistake is a line, and any of them makes the exit code 1.
  */
 import { checkDeployment, isBad, tellVerdicts } from './deploy-check.ts'
-import type { MachineFile } from './machine-file.ts'
+import type { LoadedFile, MachineFile } from './machine-file.ts'
 import { type Look, lookAtMachineFiles, mistakesOf, tell } from './machine-load.ts'
 import { nodesOf } from './machine-names.ts'
 
@@ -31,7 +31,7 @@ export async function checkCommand(options: CheckOptions, print: Print, complain
     else for (const line of looks.flatMap(tellLook)) print(line)
     return isSound
   }
-  const files = new Map(looks.map(({ name, file }) => [name, file as MachineFile]))
+  const files = new Map(looks.map(({ name, file }) => [name, file as LoadedFile]))
   const verdicts = await checkDeployment({ ...options, files, onProgress: complain })
   const isAsBefore = !verdicts.some(isBad)
   if (options.json) print(JSON.stringify({ ok: isAsBefore, rooms: verdicts }, null, 2))

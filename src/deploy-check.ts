@@ -21,9 +21,10 @@ import { type Change, type Difference, Replay } from './replay.ts'
 export interface Verdict {
   readonly room: string
   readonly machine: string
-  /** Records that were compared, that an older version made, and that lie before any state that is held. */
+  /** Records that were compared; and not: of an older version, not held whole, before any state that is held. */
   readonly compared: number
   readonly outdated: number
+  readonly unseen: number
   readonly missed: number
   readonly difference?: Difference
   /** Why the room could not be looked at, or cannot go on. */
@@ -83,7 +84,7 @@ async function verdictOn(
   damage: string | undefined,
 ): Promise<Verdict> {
   const name = room.slice(0, room.indexOf('/'))
-  const nothing = { room, machine: name, compared: 0, outdated: 0, missed: 0 }
+  const nothing = { room, machine: name, compared: 0, outdated: 0, unseen: 0, missed: 0 }
   const machine = machines.get(name)
   if (!machine)
     return {
@@ -107,9 +108,9 @@ async function replayed(log: Log, room: string, machine: Machine): Promise<Omit<
     if (difference) replay.skip(record)
     else difference = replay.next(record)
   }
-  const { compared, outdated, obstacle } = replay
+  const { compared, outdated, unseen, obstacle } = replay
   const trouble = obstacle === undefined ? {} : { trouble: `it cannot go on from where it is: ${obstacle}` }
-  return { compared, outdated, missed, ...(difference && { difference }), ...trouble }
+  return { compared, outdated, unseen, missed, ...(difference && { difference }), ...trouble }
 }
 
 /** By topic. In a child process, which a damaged file may end. @throws where there is nothing to be read */
@@ -158,14 +159,16 @@ function tellMachine(verdicts: readonly Verdict[]): string[] {
 }
 
 function tellCounts(verdicts: readonly Verdict[]): string {
-  const outdated = sum(verdicts, 'outdated')
-  const missed = sum(verdicts, 'missed')
   const bad = verdicts.filter(isBad).length
+  const notCompared = [
+    [sum(verdicts, 'outdated'), 'of an older version not compared'],
+    [sum(verdicts, 'unseen'), 'with what is no JSON not compared'],
+    [sum(verdicts, 'missed'), 'before the first state that is held'],
+  ] as const
   return [
     `${verdicts[0]?.machine}  ${counted(verdicts.length, 'room')}, ${counted(sum(verdicts, 'compared'), 'event')}`,
     bad === 0 ? 'as before' : `${bad} not as before`,
-    ...(outdated > 0 ? [`${counted(outdated, 'event')} of an older version not compared`] : []),
-    ...(missed > 0 ? [`${counted(missed, 'event')} before the first state that is held`] : []),
+    ...notCompared.filter(([count]) => count > 0).map(([count, why]) => `${counted(count, 'event')} ${why}`),
   ].join(', ')
 }
 
@@ -189,6 +192,6 @@ function short(value: unknown): string {
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
-function sum(verdicts: readonly Verdict[], what: 'compared' | 'outdated' | 'missed'): number {
+function sum(verdicts: readonly Verdict[], what: 'compared' | 'outdated' | 'unseen' | 'missed'): number {
   return verdicts.reduce((total, verdict) => total + verdict[what], 0)
 }

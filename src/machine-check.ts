@@ -160,7 +160,7 @@ function chartFindings(machine: AnyStateMachine): Finding[] {
 
 const UNSEEN: Finding = {
   what: 'what enqueueActions does is seen only as it runs; the names in it are not checked',
-  names: ['enqueueActions'],
+  names: ['enqueueActions(', 'enqueueActions'],
   isNote: true,
 }
 

@@ -33,9 +33,10 @@ const UNASKED = new Set(['room.migrated', 'room.rescheduled'])
 export class Replay {
   /** The room as the log has it. */
   document: RoomDocument | undefined
-  /** Records that were compared, and those that an older version of the machine made. */
+  /** Records that were compared, that an older version of the machine made, and that hold less than the machine was given. */
   compared = 0
   outdated = 0
+  unseen = 0
   readonly #room: string
   readonly #machine: Machine
   readonly #hosted: Hosted
@@ -56,10 +57,13 @@ export class Replay {
     const before = this.document
     const after = applyPatch(before as RoomDocument, record.ops)
     this.document = after
-    const { type } = record.event
-    if (!UNASKED.has(type) && after.version === this.#machine.version) return this.#compare(record, before, after)
+    const isUnasked = UNASKED.has(record.event.type)
+    const isOutdated = !isUnasked && after.version !== this.#machine.version
+    const isUnseen = !isUnasked && !isOutdated && holdsTypeAlone(record)
+    if (!isUnasked && !isOutdated && !isUnseen) return this.#compare(record, before, after)
     this.#state = undefined
-    if (!UNASKED.has(type)) this.outdated++
+    if (isOutdated) this.outdated++
+    if (isUnseen) this.unseen++
     return undefined
   }
 
@@ -135,6 +139,11 @@ interface Outcome {
   /** What it was made of. */
   readonly from?: RoomDocument
   readonly why?: string
+}
+
+/** What invoked work brought was no JSON: the record has nothing of it. */
+function holdsTypeAlone({ event, from }: LogRecord): boolean {
+  return from === null && /^xstate\.(done|error)\.actor\./.test(event.type) && Object.keys(event).length === 1
 }
 
 /** By its ops, which cost only what changed; or by the whole, since the same change can be told by other ops. */

@@ -156,13 +156,14 @@ t.test('a mistake in a machine file is told at start, with the file and what to 
   const error = (await loadMachineFiles(folder).catch((error: unknown) => error)) as Error
   const lines = error.message.split('\n')
   t.match(lines, [
-    /^Upper\.ts: .*lower case/,
-    /^acces\.js: acces: no such name; did you mean access\?/,
-    /^broken\.js: ./,
-    /^no-machine\.ts: .*default export.*createMachine/,
-    /^rule\.js: access\.jion: no such name; did you mean access\.join\?/,
+    /\/Upper\.ts {2}.*lower case/,
+    /\/Upper\.ts:1 {2}.*default export.*createMachine/,
+    /\/acces\.js:1 {2}acces: no such name; did you mean access\?/,
+    /\/broken\.js:1 {2}it is no JavaScript: ./,
+    /\/no-machine\.ts {2}.*default export.*createMachine/,
+    /\/rule\.js:1 {2}access\.jion: no such name; did you mean access\.join\?/,
   ])
-  t.equal(lines.length, 5, 'one line each, and none for the file that is fine')
+  t.equal(lines.length, 6, 'one line a mistake, and none for the file that is fine')
 })
 
 t.test('a policy that cannot be is told at start, with the file, the setting and the value', async (t) => {
@@ -185,13 +186,15 @@ t.test('a policy that cannot be is told at start, with the file, the setting and
   const wanted = Object.entries(policies).flatMap(([policy, mistake], i) => {
     const file = `room-${String(i).padStart(2, '0')}.js`
     writeFileSync(join(folder, file), `${machine}{ ${policy} }`)
-    return mistake === '' ? [] : [`${file}: ${mistake}`]
+    return mistake === '' ? [] : [`${folder}/${file}:1  ${mistake}`]
   })
   const error = (await loadMachineFiles(folder).catch((error: unknown) => error)) as Error
   t.strictSame(error.message.split('\n'), wanted)
   const refused = new ServerProcess({ env: { CHARTROOM_MACHINES: folder } })
   t.teardown(() => refused.dispose())
-  await t.rejects(refused.start(), { message: /^the server ended with 1: chartroom: room-00\.js: policy\.history: / })
+  await t.rejects(refused.start(), {
+    message: /^the server ended with 1: chartroom: \/.*\/room-00\.js:1 {2}policy\.history: /,
+  })
 })
 
 function machineFolder(t: Test): string {
