@@ -25,6 +25,8 @@ export interface Finding {
   readonly what: string
   /** The names by which its line may be found, the best first. */
   readonly names: readonly string[]
+  /** The export that holds them. */
+  readonly behind?: string
   /** It may be meant so. */
   readonly isNote?: true
 }
@@ -85,7 +87,13 @@ function policyFindings(policy: object): Finding[] {
     const least = name === 'snapshotEvery' ? 1 : 0
     if (Number.isSafeInteger(value) && value >= least) return []
     const got = typeof value === 'number' ? value : JSON.stringify(value)
-    return [{ what: `policy.${name}: expected a whole number of at least ${least}, got ${got}`, names: [name] }]
+    return [
+      {
+        what: `policy.${name}: expected a whole number of at least ${least}, got ${got}`,
+        names: [name],
+        behind: 'policy',
+      },
+    ]
   })
 }
 
@@ -200,12 +208,13 @@ function schemaFindings(type: string, schema: unknown, known: readonly string[])
   const notSchema = {
     what: `schemas.events[${JSON.stringify(type)}]: expected a Standard Schema, e.g. z.looseObject({ ... })`,
     names: [type],
+    behind: 'schemas',
   }
   if (known.some((descriptor) => takes(descriptor, type))) return isSchema ? [] : [notSchema]
   const meant = nearest(type, known)
   const advice = meant === undefined ? 'write a transition for it, or leave it out' : `did you mean ${meant}?`
   const what = `schemas.events[${JSON.stringify(type)}]: no state has a transition for it; ${advice}`
-  return [{ what, names: [type] }, ...(isSchema ? [] : [notSchema])]
+  return [{ what, names: [type], behind: 'schemas' }, ...(isSchema ? [] : [notSchema])]
 }
 
 /** Whether an event descriptor, which may be `*` or end with `.*`, takes an event of this type. */

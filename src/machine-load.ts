@@ -60,7 +60,9 @@ export async function lookAtMachineFiles(folder: string): Promise<Look[]> {
     const look = await lookAt(join(folder, file))
     const twin = looks.find(({ name }) => name === look.name)
     const what = `${twin?.path} is called ${look.name} as well; rename one of them`
-    looks.push(twin ? { ...look, remarks: [...look.remarks, { what, line: undefined, isNote: false }] } : look)
+    looks.push(
+      twin ? { ...look, file: undefined, remarks: [...look.remarks, { what, line: undefined, isNote: false }] } : look,
+    )
   }
   if (looks.length === 0) throw new MachineFileError(`${folder}: no machine file (.ts or .js) in it`)
   return looks
@@ -98,7 +100,7 @@ async function lookAt(path: string): Promise<Look> {
   }
 }
 
-function placed({ what, names, isNote }: Finding, text: string): Remark {
-  const line = names.map((name) => lineOf(text, name)).find((found) => found !== undefined)
+function placed({ what, names, behind, isNote }: Finding, text: string): Remark {
+  const line = names.map((name) => lineOf(text, name, behind)).find((found) => found !== undefined)
   return { what, line, isNote: isNote === true }
 }

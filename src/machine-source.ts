@@ -13,15 +13,19 @@ export interface Fault {
   readonly line: number | undefined
 }
 
-/** The first line of `text`, from 1, that has `name` as a quoted string, as a key, or else as a word. */
-export function lineOf(text: string, name: string): number | undefined {
+/**
+ * The first line of `text`, from 1, that has `name` as a quoted string, as a key, or else as a word.
+ * @param behind an export: only what follows it is looked at, where the text has it
+ */
+export function lineOf(text: string, name: string, behind?: string): number | undefined {
   const quoted = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
   const edge = (side: string) => (/^\w/.test(side) ? '\\b' : '')
   const patterns = [`(['"\`])${quoted}\\1`, `(?<![\\w.'"])${quoted}(?=\\s*:)`, `${edge(name)}${quoted}(?![\\w'"])`]
   const code = withoutComments(text)
+  const from = behind === undefined ? 0 : Math.max(0, code.search(new RegExp(`\\bexport\\b.*\\b${behind}\\b`)))
   for (const pattern of patterns) {
-    const at = code.search(new RegExp(pattern))
-    if (at !== -1) return code.slice(0, at).split('\n').length
+    const at = code.slice(from).search(new RegExp(pattern))
+    if (at !== -1) return code.slice(0, from + at).split('\n').length
   }
   return undefined
 }

@@ -1,0 +1,466 @@
+/** The command `check`: mistakes in machine files by their line, and stored rooms under files that have changed. */
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { flip } from './fixtures/damage.ts'
+import { ROOT, ServerProcess, startServer } from './fixtures/server.ts'
+import { Tab } from './fixtures/tab.ts'
+
+t.setTimeout(120_000)
+
+interface Said {
+  readonly code: number
+  readonly said: string[]
+  readonly complained: string[]
+}
+
+const lines = (text: string): string[] => text.split('\n').filter(Boolean)
+
+/** Runs the real command, in a process of its own. */
+function check(...words: string[]): Promise<Said> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, ['bin/chartroom.js', 'check', ...words], { cwd: ROOT }, (_, out, err) =>
+      resolve({ code: child.exitCode ?? -1, said: lines(out), complained: lines(err) }),
+    )
+  })
+}
+
+/** A folder of machine files; `rooms` names those of the project that are in it as they are. */
+function folderWith(t: Test, files: Readonly<Record<string, string>>, rooms: readonly string[] = []): string {
+  const root = mkdtempSync(join(tmpdir(), 'chartroom-check-'))
+  t.teardown(() => rmSync(root, { recursive: true }))
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
+  writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
+  const folder = join(root, 'rooms')
+  mkdirSync(folder)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  for (const name of rooms) writeFileSync(join(folder, `${name}.ts`), ofProject(name))
+  return folder
+}
+
+const ofProject = (name: string): string => readFileSync(join(ROOT, `machines/rooms/${name}.ts`), 'utf8')
+
+/** A machine of the project with one thing changed in it. */
+function changed(name: string, from: string, to: string): string {
+  const text = ofProject(name)
+  if (!text.includes(from)) throw new Error(`${name} does not hold ${from}`)
+  return text.replace(from, to)
+}
+
+const HEAD = `import { and, createMachine, not, raise, setup, spawnChild } from 'xstate'\n`
+const PLAIN = `${HEAD}export default createMachine({ on: { go: {} } })\n`
+
+/** A machine whose config begins in line 3. */
+const chart = (config: string, setup = '{}'): string =>
+  `${HEAD}export default setup(${setup}).createMachine({\n${config}\n})\n`
+
+/** Each file, and the line and the words in which its mistake is told. */
+const MISTAKES: Readonly<Record<string, readonly [text: string, told: string | RegExp, line?: number]>> = {
+  'syntax.ts': [`${HEAD}const a = 1\nexport default { a: ] }`, /^it is no TypeScript: Unexpected "\]"$/, 3],
+  'syntax-js.js': [`${HEAD}const a = 1\nexport default { a: ] }`, /^it is no JavaScript: /, 3],
+  'missing-file.ts': [`${HEAD}import { a } from './nowhere.ts'\nexport default a`, /^there is no file .*nowhere/, 2],
+  'missing-package.ts': [
+    `${HEAD}import a from 'no-such-one'\nexport default a`,
+    /^there is no package "no-such-one"/,
+    2,
+  ],
+  'missing-name.ts': [`${HEAD}import { setpu } from 'xstate'\nexport default setpu({})`, /named 'setpu'/, 2],
+  'throws.ts': [`${HEAD}interface A {}\nthrow new Error('as it is loaded')`, /^Error as it is loaded: as it is/, 3],
+  'no-default.ts': ['export const x = 1', /^there is no default export; write "export default setup/],
+  'no-machine.ts': ['\n\nexport default { on: {} }', /^the default export is not a machine of XState v5; write/, 3],
+  'No_Name.ts': [PLAIN, /^a machine file is named in lower case, .* write e\.g\. "my-room\.ts"$/],
+  'misspelt.ts': [`${PLAIN}export const acces = {}`, 'acces: no such name; did you mean access?', 3],
+  'misspelt-rule.ts': [
+    `${PLAIN}export const access = {\n  jion: () => true }`,
+    'access.jion: no such name; did you mean access.join?',
+    4,
+  ],
+  'misspelt-policy.ts': [
+    `${PLAIN}export const policy = {\n  hystory: 1 }`,
+    'policy.hystory: no such name; did you mean policy.history?',
+    4,
+  ],
+  'policy.ts': [
+    `${PLAIN}export const policy = {\n  history: -1 }`,
+    'policy.history: expected a whole number of at least 0, got -1',
+    4,
+  ],
+  'no-function.ts': [
+    `${PLAIN}export const view = 1\nexport const viewEvent = () => null`,
+    /^view: expected a function, got 1; /,
+    3,
+  ],
+  'initial.ts': [
+    chart(`initial: 'oof',\nstates: { a: {} }`),
+    /^Initial state node "oof" not found .*; name a state that/,
+    3,
+  ],
+  'initial-deep.ts': [
+    chart(`initial: 'a',\nstates: { a: {}, b: {\n  initial: 'oof', states: { c: {} } } },\non: { go: '.b' }`),
+    /^Initial state node "oof" not found .*; name a state/,
+    5,
+  ],
+  'target.ts': [
+    chart(`initial: 'a',\nstates: { a: {\n  on: { go: 'oof' } } }`),
+    /Child state 'oof' does not exist .*; name a state/,
+    5,
+  ],
+  'target-id.ts': [chart(`on: {\n  go: '#oof' }`), /'#oof' does not exist .*; name a state/, 4],
+  'no-initial.ts': [chart(`states: {\n a: {} }`), /^No initial state specified .* Try adding/, 2],
+  'guard.ts': [
+    chart(`on: {\n  go: { guard: 'isRaedy', actions: [] } }`, '{ guards: { isReady: () => true } }'),
+    'no guard is called "isRaedy" ((machine)); did you mean isReady?',
+    4,
+  ],
+  'guard-within.ts': [
+    chart(`on: { go: { actions: [],\n  guard: and(['ok', not('nope')]) } }`, '{ guards: { ok: () => true } }'),
+    'no guard is called "nope" ((machine)); write it in setup({ guards: { ... } })',
+    4,
+  ],
+  'guard-of-guards.ts': [
+    chart('on: { go: {} }', `{ guards: {\n  both: and(['nope', 'nope']) } }`),
+    /^no guard is called "nope" \(setup, both\)/,
+    3,
+  ],
+  'action.ts': [
+    chart(`entry: [\n  { type: 'ring' }]`),
+    'no action is called "ring" ((machine)); write it in setup({ actions: { ... } })',
+    4,
+  ],
+  'actor.ts': [
+    chart(`invoke: {\n  src: 'work' }`),
+    'no actor is called "work" ((machine)); write it in setup({ actors: { ... } })',
+    4,
+  ],
+  'spawned.ts': [chart(`entry: spawnChild(\n  'work')`), /^no actor is called "work"/, 4],
+  'after.ts': [
+    chart(`initial: 'a', states: { b: {}, a: { after: {\n  soon: 'b' } } }`),
+    'no delay is called "soon" ((machine).a); write it in setup({ delays: { ... } }), or a number of milliseconds',
+    4,
+  ],
+  'delay.ts': [chart(`entry: raise({ type: 'go' },\n  { delay: 'soon' })`), /^no delay is called "soon"/, 4],
+  'within-child.ts': [chart('invoke: { src: createMachine({\n  entry: "ring" }) }'), /^no action is called "ring"/, 4],
+  'schema.ts': [
+    `${PLAIN}import { z } from 'zod'\nexport const schemas = { events: {\n  og: z.looseObject({}) } }`,
+    'schemas.events["og"]: no state has a transition for it; did you mean go?',
+    5,
+  ],
+  'no-schema.ts': [
+    `${PLAIN}export const schemas = { events: {\n  go: { type: 'object' } } }`,
+    /^schemas\.events\["go"\]: expected a Standard Schema/,
+    4,
+  ],
+  'room-event.ts': [
+    chart(`on: {\n  'room.closed': {} }`),
+    /^no event is called room\.closed; the server's own are room\.joined and room\.left/,
+    4,
+  ],
+  'xstate-event.ts': [
+    chart(`on: {\n  'xstate.go': {} }`),
+    /^no event is called xstate\.go; what begins with "xstate\."/,
+    4,
+  ],
+  'version.ts': [`${PLAIN}export const version = 2`, "version: expected a string, got 2; write '2'", 3],
+  'migrate.ts': [
+    `${PLAIN}export const version = '2'\nexport const migrate = { 1: (room) => room, 2: (room) => room }`,
+    /^migrate\.2: leads on from the version that the file has .*; give version a new value, or leave migrate\.2 out$/,
+    4,
+  ],
+  'step.ts': [
+    `${PLAIN}export const version = '2'\nexport const migrate = {\n  1: 'none' }`,
+    /^migrate\.1: expected a function, got "none"; /,
+    5,
+  ],
+  'twin.js': [PLAIN, /twin\.js is called twin as well; rename one/],
+}
+
+t.test('CHECK-1 every mistake of every file is told at once, with its line and what to write instead', async (t) => {
+  const texts = Object.fromEntries(Object.entries(MISTAKES).map(([name, [text]]) => [name, text]))
+  const folder = folderWith(t, { ...texts, 'fine.ts': PLAIN, 'twin.ts': PLAIN })
+  const { code, said, complained } = await check(folder)
+  t.equal(code, 1)
+  t.strictSame(complained, [])
+  for (const [name, [, told, line]] of Object.entries(MISTAKES)) {
+    const path = join(folder, name.replace('twin.js', 'twin.ts'))
+    const [mine = '', ...more] = said.filter((line) => line.startsWith(`${path}:`) || line.startsWith(`${path} `))
+    await t.test(`CHECK-1 ${name}`, async (t) => {
+      const start = `${path}${line === undefined ? '' : `:${line}`}  `
+      t.equal(mine.slice(0, start.length), start, mine)
+      t.match(mine.slice(start.length), told)
+      t.strictSame(more, [], 'one line')
+    })
+  }
+  t.ok(said.includes('fine  version 1, 1 state, events: go'), 'and a line for a file that is fine')
+
+  const refused = new ServerProcess({ env: { CHARTROOM_MACHINES: folder } })
+  t.teardown(() => refused.dispose())
+  await t.rejects(refused.start(), { message: /^the server ended with 1/ })
+  const mistakes = said.filter((line) => line.startsWith(folder) && !line.includes('  note: '))
+  t.strictSame(
+    lines(refused.stderr),
+    mistakes.map((line) => `chartroom: ${line}`),
+    'a start says the same',
+  )
+})
+
+t.test('CHECK-2 what may be meant so is a note, and no file is refused for it', async (t) => {
+  const folder = folderWith(t, {
+    'lonely.ts': chart(
+      `initial: 'a',\nstates: {\n  a: {}, b: { initial: 'c', states: { c: {} } },\n  d: { type: 'history' } }, on: { go: '.d' }`,
+    ),
+    'mute.ts': `${PLAIN}export const view = () => ({})\n`,
+    'newer.ts': `${PLAIN}export const version = '2'\n`,
+    'unseen.ts': `import { createMachine, enqueueActions } from 'xstate'
+      export default createMachine({
+        entry: enqueueActions(({ enqueue }) => enqueue('nothing')) })`,
+  })
+  t.match(await check(folder), {
+    code: 0,
+    said: [
+      'lonely  version 1, 4 states, events: go',
+      `${folder}/lonely.ts:5  note: nothing leads to the state (machine).b; write a transition to it, or leave it out`,
+      'mute  version 1, 1 state, events: go',
+      /mute\.ts:3 {2}note: there is a view and no viewEvent: nobody is shown an event/,
+      'newer  version 2, 1 state, events: go',
+      /newer\.ts:3 {2}note: version is '2' and nothing migrates/,
+      'unseen  version 1, 1 state, events: none',
+      /unseen\.ts:3 {2}note: what enqueueActions does is seen only as it runs/,
+    ],
+    complained: [],
+  })
+  const json = await check(folder, '--json')
+  t.match(JSON.parse(json.said.join('\n')), {
+    ok: true,
+    files: [
+      { name: 'lonely', version: '1', states: 4, events: ['go'], remarks: [{ line: 5, isNote: true }] },
+      {},
+      {},
+      {},
+    ],
+  })
+})
+
+t.test('CHECK-3 the machines of the project are without a mistake; a folder without any is refused', async (t) => {
+  t.match(await check(), { code: 0, said: [/^auction {2}version 1, 4 states, events: bid, offer$/], complained: [] })
+  const empty = folderWith(t, {})
+  t.match(await check(empty), { code: 1, complained: [`chartroom: ${empty}: no machine file (.ts or .js) in it`] })
+  const none = join(empty, 'none')
+  t.match(await check(none), { code: 1, complained: [/none.*; name the folder with --machines$/] })
+  t.match(await check('--deploy', '--data', none), {
+    code: 1,
+    complained: [`chartroom: ${none} holds no log; name its folder with --data`],
+  })
+})
+
+/** A server that had rooms of the project's machines and was stopped: its data, and the data alone. */
+async function storedRooms(t: Test): Promise<string> {
+  const folder = folderWith(t, {}, ROOMS)
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  const [ann, bob] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+  const send = async (tab: Tab, room: string, event: { type: string; [key: string]: unknown }) =>
+    t.match(await tab.ask({ type: 'send', room, event }), { type: 'ok' }, `${room} ${event.type}`)
+  for (const by of [1, 2, 3]) await send(ann, 'counter/a', { type: 'increment', by })
+  await send(ann, 'counter/b', { type: 'decrement' })
+  await ann.join('chat/lobby')
+  await bob.join('chat/lobby')
+  for (const text of ['one', 'two']) await send(bob, 'chat/lobby', { type: 'message.post', text })
+  await bob.ask({ type: 'leave', room: 'chat/lobby' })
+  await ann.join('auction/lot')
+  await send(ann, 'auction/lot', { type: 'offer', lot: 'a lamp', lasts: 150, grace: 100 })
+  await send(bob, 'auction/lot', { type: 'bid', amount: 5 })
+  await send(bob, 'auction/open', { type: 'offer', lot: 'a chair', price: 10 })
+  await ann.join('workflow/task')
+  await send(ann, 'workflow/task', { type: 'submit', task: 'paint' })
+  await send(bob, 'workflow/task', { type: 'approve' })
+  await comesTo(ann, 'auction/lot', 'sold')
+  await comesTo(ann, 'workflow/task', 'done')
+  t.match(await check(folder, '--deploy', '--data', server.data), AS_BEFORE, 'also while the server runs')
+  t.equal(await server.end('SIGTERM'), 0)
+  return server.data
+}
+
+const ROOMS = ['auction', 'chat', 'counter', 'workflow']
+
+const AS_BEFORE = {
+  code: 0,
+  said: [
+    'auction  2 rooms, 6 events, as before',
+    'chat  1 room, 6 events, as before',
+    'counter  2 rooms, 6 events, as before',
+    'workflow  1 room, 4 events, as before',
+    '6 rooms, 22 events: all as before',
+  ],
+  complained: [],
+}
+
+async function comesTo(tab: Tab, room: string, value: string): Promise<void> {
+  while (tab.state(room).value !== value) await tab.next('patch')
+}
+
+t.test('CHECK-4 --deploy', async (t) => {
+  const data = await storedRooms(t)
+  /** Everything as it was but for some files. */
+  const deployed = (files: Readonly<Record<string, string>>, rooms = ROOMS, ...words: string[]) => {
+    const untouched = rooms.filter((name) => !(`${name}.ts` in files))
+    return check(folderWith(t, files, untouched), '--deploy', '--data', data, ...words)
+  }
+
+  t.test('CHECK-4 the same files behave as before, timers, presence and invoked work too', async (t) => {
+    t.strictSame(await deployed({}), AS_BEFORE)
+  })
+
+  t.test('CHECK-4 a changed action: the first event, and what it changes', async (t) => {
+    const { code, said } = await deployed({
+      'counter.ts': changed('counter', '+ (event.by ?? 1)', '+ 2 * (event.by ?? 1)'),
+    })
+    t.equal(code, 1)
+    t.match(said, [
+      /^auction .* as before$/,
+      /^chat .* as before$/,
+      'counter/a  seq 2, increment from ann: would behave differently',
+      '  /context/count: 1 then, 2 now',
+      'counter  2 rooms, 4 events, 1 not as before',
+      /^workflow .* as before$/,
+      /^the event that it stopped at is the first/,
+      /Math\.random/,
+      '6 rooms, 20 events: 1 room would behave differently',
+    ])
+  })
+
+  t.test('CHECK-4 one difference is not told again in what follows from it', async (t) => {
+    const { said } = await deployed(
+      {
+        'counter.ts': changed(
+          'counter',
+          'event.by ?? 1) }) },\n    decrement',
+          '0) + (event.by === 2 ? 7 : event.by) }) },\n    decrement',
+        ),
+      },
+      ROOMS,
+      '--room',
+      'counter/a',
+    )
+    t.match(said, ['counter/a  seq 3, increment from ann: would behave differently', '  /context/count: 3 then, 8 now'])
+  })
+
+  t.test('CHECK-4 a stricter guard and a removed event', async (t) => {
+    const strict = await deployed({
+      'auction.ts': changed('auction', 'event.amount >= price', 'event.amount >= 2 * price + 4'),
+    })
+    t.match(strict.said, [
+      'auction/lot  seq 3, bid from bob: would behave differently',
+      '  the machine does not take it any more',
+    ])
+    const removed = await deployed({
+      'chat.ts': changed('chat', "'message.post': {", "'message.say': {").replace(
+        "{ 'message.post'",
+        "{ 'message.say'",
+      ),
+    })
+    t.match(removed.said.slice(1), [
+      'chat/lobby  seq 4, message.post from bob: would behave differently',
+      '  the machine does not take it any more',
+    ])
+  })
+
+  t.test('CHECK-4 a changed delay, a timer that comes to something else, work that does', async (t) => {
+    const later = await deployed({ 'auction.ts': changed('auction', '- event.time }', '- event.time + 5 }') })
+    t.match(later.said, [
+      'auction/lot  seq 2, offer from ann: would behave differently',
+      /^ {2}\/timers\/0\/dueAt: \d+ then, \d+ now$/,
+      /^ {2}\/delays\/0\/dueAt: /,
+    ])
+    t.match(later.said, [{}, {}, {}, {}, '  and 1 other room of auction'])
+    const sold = await deployed({
+      'auction.ts': changed('auction', "guard: 'isSold', target: 'sold'", "guard: 'isSold', target: 'unsold'"),
+    })
+    t.match(sold.said, [
+      /^auction\/lot {2}seq 4, xstate\.after\.closing\.auction\.open: would behave differently$/,
+      '  /value: "sold" then, "unsold" now',
+    ])
+    const work = await deployed({
+      'workflow.ts': changed('workflow', 'receipt: ({ event }) => event.output', 'receipt: () => 1'),
+    })
+    t.match(work.said.slice(3), [
+      'workflow/task  seq 4, xstate.done.actor.carryOut: would behave differently',
+      /^ {2}\/output\/receipt: |^ {2}\/context\/receipt: /,
+    ])
+    const joined = await deployed({
+      'chat.ts': changed('chat', '[...context.online, event.user]', '[event.user, ...context.online]'),
+    })
+    t.match(joined.said.slice(1), ['chat/lobby  seq 3, room.joined: would behave differently'])
+  })
+
+  t.test('CHECK-4 a machine that asks the clock differs, and the report says so', async (t) => {
+    const { code, said } = await deployed({ 'chat.ts': changed('chat', 'id: seq, from', 'id: Math.random(), from') })
+    t.equal(code, 1)
+    t.match(said.slice(1), ['chat/lobby  seq 4, message.post from bob: would behave differently'])
+    t.match(said.join('\n'), /asks Math\.random\(\) or the clock differs from itself/)
+  })
+
+  t.test('CHECK-4 a machine whose file is gone, or whose state is', async (t) => {
+    const gone = await deployed({}, ['auction', 'chat', 'workflow'])
+    t.equal(gone.code, 1)
+    t.match(gone.said.slice(2), [
+      'counter/a  there is no machine file counter.ts; put it back, or the room answers unknown_machine',
+      /^counter\/b {2}/,
+      'counter  2 rooms, 0 events, 2 not as before',
+    ])
+    const renamed = await deployed({
+      'auction.ts': ofProject('auction').replaceAll("'open'", "'running'").replace('open: {', 'running: {'),
+    })
+    t.match(renamed.said.join('\n'), /^auction\/open {2}it cannot go on from where it is: .*open/m)
+  })
+
+  t.test('CHECK-4 a newer version: its migration is run, and what an older one did is not compared', async (t) => {
+    const newer = (migrate: string) =>
+      `${ofProject('counter').replace('context.count +', '5 +')}\nexport const version = '2'\n${migrate}`
+    const good = await deployed({ 'counter.ts': newer('export const migrate = { 1: (room) => room }') })
+    t.match(good, {
+      code: 0,
+      said: [{}, {}, 'counter  2 rooms, 0 events, as before, 6 events of an older version not compared'],
+    })
+    const throwing = await deployed({
+      'counter.ts': newer(`export const migrate = { 1: () => { throw new Error('no way') } }`),
+    })
+    t.match(throwing.said.slice(2), ['counter/a  it cannot go on from where it is: no way'])
+    t.equal(throwing.code, 1)
+    t.match((await deployed({ 'counter.ts': newer('') })).said.slice(2), [
+      /^counter\/a {2}it cannot go on from where it is: the room was stored by version 1 of counter, this is 2; no migration leads there$/,
+    ])
+  })
+
+  t.test('CHECK-4 one room alone, as JSON', async (t) => {
+    const { code, said } = await deployed({}, ROOMS, '--json', '--room', 'counter/b')
+    t.equal(code, 0)
+    t.strictSame(JSON.parse(said.join('\n')), {
+      ok: true,
+      rooms: [{ room: 'counter/b', machine: 'counter', compared: 2, outdated: 0, unseen: 0, missed: 0 }],
+    })
+    t.match(await deployed({}, ROOMS, '--room', 'counter/none'), {
+      code: 1,
+      complained: [/nothing is stored of counter\/none/],
+    })
+  })
+
+  t.test('CHECK-4 files with mistakes are told, and nothing is replayed', async (t) => {
+    const { code, said } = await deployed({ 'counter.ts': 'export default 1' })
+    t.equal(code, 1)
+    t.match(said.join('\n'), /counter\.ts:1 {2}the default export is not a machine/)
+    t.notMatch(said.join('\n'), /would behave/)
+  })
+
+  t.test('CHECK-4 a damaged room is told, and the others are looked at', async (t) => {
+    flip(join(data, 'log.mdb'), 'message.post')
+    const { code, said } = await deployed({})
+    t.equal(code, 1)
+    t.match(said, [
+      'auction  2 rooms, 6 events, as before',
+      /^chat\/lobby {2}it is damaged: .*CRC32/,
+      'chat  1 room, 0 events, 1 not as before',
+      'counter  2 rooms, 6 events, as before',
+    ])
+  })
+})
