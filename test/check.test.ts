@@ -9,7 +9,7 @@ import { flip } from './fixtures/damage.ts'
 import { ROOT, ServerProcess, startServer } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(170_000)
 
 interface Said {
   readonly code: number
