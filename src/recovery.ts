@@ -7,7 +7,7 @@
 import { DedupeWindow, type UsedKey } from './dedupe.ts'
 import type { RoomDocument } from './document.ts'
 import { DamagedLog, encodeLine, type Log, type LogRecord, type LogSnapshot, recordsAfter, type Shown } from './log.ts'
-import { applyPatch, type Operation } from './patch.ts'
+import { applyPatch, type Operation, sealJson } from './patch.ts'
 import type { JoinMode, ServerFrames } from './protocol.ts'
 import type { View } from './view.ts'
 
@@ -34,7 +34,10 @@ export function snapshotLine(seq: number, document: RoomDocument, keys: DedupeWi
   return encodeLine({ seq, state: { document, keys: keys.entries(now) } satisfies StoredState } satisfies LogSnapshot)
 }
 
-/** Reads a room back: its newest snapshot, then the ops of every record behind it. @throws {DamagedLog} */
+/**
+ * Reads a room back: its newest snapshot, then the ops of every record behind it. The document is frozen, as that of a
+ * room that lives is: a machine that changed it in place would be ahead of its log. @throws {DamagedLog}
+ */
 export async function recover(log: Log, room: string): Promise<Recovered> {
   const snapshot = await log.getSnapshot(room)
   const stored = snapshot?.state as StoredState | undefined
@@ -46,7 +49,7 @@ export async function recover(log: Log, room: string): Promise<Recovered> {
     if (record.key !== undefined && record.from !== null) keys.use(record.from, record.key, record.seq, record.time)
     seq = record.seq
   }
-  return { epoch: await log.epoch(room), seq, snapshot: snapshot?.seq ?? 0, document, keys }
+  return { epoch: await log.epoch(room), seq, snapshot: snapshot?.seq ?? 0, document: sealJson(document), keys }
 }
 
 /**
