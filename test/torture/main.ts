@@ -22,6 +22,8 @@ const NAMES = [
   'resume',
   'rooms',
   'timers',
+  'histories',
+  'slow',
 ] as const
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { size: { type: 'string' } } })
