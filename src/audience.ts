@@ -12,7 +12,7 @@ import { EventPages, eventFrame } from './event-pages.ts'
 import type { Log, LogRecord, Shown } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
-import type { ServerFrames } from './protocol.ts'
+import type { JoinMode, ServerFrames } from './protocol.ts'
 import { NOTHING } from './recovery.ts'
 import type { Publication, Subscription } from './subscription.ts'
 import { View } from './view.ts'
@@ -103,9 +103,9 @@ export class Audience {
     return { type: 'snapshot', room, epoch, seq, state }
   }
 
-  /** Whether anybody may see the events of this machine (rule S5). */
-  refuseEvents(): Failure | undefined {
-    if (this.#machine.showsEvents) return undefined
+  /** Whether anybody may see the events of this machine, where `mode` asks for them (rule S5). */
+  refuseEvents(mode: JoinMode = 'events'): Failure | undefined {
+    if (mode === 'state' || this.#machine.showsEvents) return undefined
     return failure('forbidden', `${this.#machine.name} shows its events to nobody: it has a view, and no viewEvent`)
   }
 

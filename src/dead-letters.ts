@@ -88,8 +88,12 @@ export class DeadLetters {
   }
 
   /** Makes durable what a turn adds and removes. To be called in the turn's own tick (`Participant`). */
-  async append({ letters: died, removed }: Mail): Promise<void> {
-    if (this.#isDamaged || (died.length === 0 && removed.length === 0)) return
+  append(mail: Mail): Promise<void> | undefined {
+    if (this.#isDamaged || (mail.letters.length === 0 && mail.removed.length === 0)) return undefined
+    return this.#write(mail)
+  }
+
+  async #write({ letters: died, removed }: Mail): Promise<void> {
     const after = this.#last
     const letters = died.slice(-KEPT)
     const lines = letters.map((letter, i) => lineOf(letter, after + 1 + i))

@@ -3,13 +3,13 @@
  */
 import { SlidingCount } from './limits.ts'
 
-/** Milliseconds, and counts: so many failures within the period are one too many. */
+/** How many failures within how many milliseconds are one too many; 0: no number is. */
 export interface Intensity {
   readonly failures: number
   readonly period: number
 }
 
-/** A session's actor is restarted three times; a room reads on from its last durable state, four times. */
+/** A session's actor is restarted three times; a room goes on from its last durable state, four times. */
 export const intensities = {
   session: { failures: 4, period: 60_000 },
   room: { failures: 5, period: 30_000 },
@@ -26,12 +26,14 @@ export class Failures {
 
   /** Counts one at `now`. @returns whether that is one too many. */
   add(now: number): boolean {
+    if (this.#limit.failures === 0) return false
     this.#recent ??= new SlidingCount(this.#limit.failures, this.#limit.period)
     return this.#recent.add(now)
   }
 
   /** How many more are one too many. */
   left(now: number): number {
+    if (this.#limit.failures === 0) return Number.POSITIVE_INFINITY
     return this.#limit.failures - (this.#recent?.at(now) ?? 0)
   }
 

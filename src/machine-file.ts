@@ -51,6 +51,8 @@ export interface Policy extends RetentionPolicy {
   readonly timers: TimerPolicy
   /** How long a room without anybody stays in memory. */
   readonly idle: number
+  /** So many throws within 30 s make a room fail; 0: it never does. */
+  readonly maxFailures: number
 }
 
 export const DEFAULT_POLICY: Policy = {
@@ -59,6 +61,7 @@ export const DEFAULT_POLICY: Policy = {
   snapshotEvery: 100,
   history: 10_000,
   historyAge: 0,
+  maxFailures: 5,
 }
 
 /** The part of Standard Schema (standardschema.dev) that is asked of an event schema. */

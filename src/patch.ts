@@ -25,7 +25,7 @@ export function diff(before: unknown, after: unknown): Operation[] {
 /**
  * Makes sure that `value` is JSON through and through, and freezes it, so that nobody changes it behind its patches.
  * @throws {PatchError} for a function, a symbol, a BigInt, NaN or an infinity, an object that is no plain one (a Date, a
- * Map), and for what is nested deeper than 128 levels.
+ * Map), for a key that no patch may name, and for what is nested deeper than 128 levels.
  */
 export function sealJson<T>(value: T, depth = 0): T {
   if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
@@ -35,7 +35,7 @@ export function sealJson<T>(value: T, depth = 0): T {
   if (!isContainer(value)) return value
   if (depth > MAX_DEPTH) throw new PatchError(`nested deeper than ${MAX_DEPTH} levels`)
   sealContainer(value)
-  for (const inner of Object.values(value)) sealJson(inner, depth + 1)
+  for (const key of Object.keys(value)) sealJson(value[checkKey(key)], depth + 1)
   return value
 }
 

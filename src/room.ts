@@ -101,9 +101,8 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   join(subscriber: Subscriber, who: Principal, joining: Joining, answer: Answer): void {
     this.#turns.receive({
       decide: (draft) => {
-        const isRefused =
-          joining.mode === 'events' || joining.mode === 'both' ? this.#audience.refuseEvents() : undefined
-        const refused = draft.checkJoin(who) ?? isRefused ?? draft.join(subscriber.id, who)
+        const hidden = this.#audience.refuseEvents(joining.mode ?? 'state')
+        const refused = draft.checkJoin(who) ?? hidden ?? draft.join(subscriber.id, who)
         return () => {
           if (refused) return answer(refused)
           return this.#blocking.watch('showing', () => this.#attendance.admit(subscriber, who, joining, answer))
@@ -240,7 +239,8 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
 
   async commit(requests: Request<Draft>[]): Promise<void> {
     const { changes, tells } = this.#blocking.watch('deciding', () => this.#transition(requests))
-    await Promise.all([this.#append(changes), this.#letters.append(changes)])
+    const letters = this.#letters.append(changes)
+    await (letters ? Promise.all([this.#append(changes), letters]) : this.#append(changes))
     this.#blocking.watch('showing', () => this.#publish(this.#diff(changes)))
     await this.#turns.tell(requests, tells)
     this.#blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))

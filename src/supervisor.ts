@@ -2,7 +2,7 @@
  * Counts how often a room's machine throws, and gives the room up where that is too often. Any other room goes on.
  */
 import { type Failure, failure } from './errors.ts'
-import { Failures, intensities } from './intensity.ts'
+import { Failures, type Intensity, intensities } from './intensity.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
 
@@ -11,7 +11,8 @@ export class Supervisor {
   readonly #machine: Machine
   readonly #logger: Logger
   readonly #giveUp: (why: Failure) => void
-  readonly #failures = new Failures(intensities.room)
+  readonly #intensity: Intensity
+  readonly #failures: Failures
   #hasGivenUp = false
 
   /** @param giveUp called once, until the room is revived */
@@ -20,6 +21,8 @@ export class Supervisor {
     this.#machine = machine
     this.#logger = logger
     this.#giveUp = giveUp
+    this.#intensity = { ...intensities.room, failures: machine.policy.maxFailures }
+    this.#failures = new Failures(this.#intensity)
   }
 
   /** How many more failures are one too many. */
@@ -44,7 +47,7 @@ export class Supervisor {
 
   #fail(): void {
     this.#hasGivenUp = true
-    const { failures, period } = intensities.room
+    const { failures, period } = this.#intensity
     const why = `its machine threw ${failures} times within ${period / 1000} s`
     this.#logger.error({ room: this.#room, file: this.#machine.file }, `a room failed: ${why}`)
     this.#giveUp(failure('room_failed', `${this.#room} failed: ${why}; its operator can revive it`))

@@ -404,3 +404,19 @@ t.test('ROOM-4 failures count for a period, and no longer', async (t) => {
   t.equal(failures.left(30_008), 5)
   t.same(intensities, { session: { failures: 4, period: 60_000 }, room: { failures: 5, period: 30_000 } })
 })
+
+t.test('ROOM-3 a machine with maxFailures 0 is not failed by whoever sends what it throws on', async (t) => {
+  const server = await startServer(t)
+  const [ann, bob] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+  await bob.join('document/shared')
+  const patch = (op: object) => ({
+    type: 'send',
+    room: 'document/shared',
+    event: { type: 'document.patch', ops: [op] },
+  })
+  for (let i = 0; i < 7; i++)
+    t.match(await ann.ask(patch({ op: 'remove', path: '/nowhere' })), { code: 'event_failed' })
+  t.match(await ann.ask(patch({ op: 'add', path: '/title', value: 'ours' })), { type: 'ok', seq: 2 })
+  await bob.reaches('document/shared', 2)
+  t.match(bob.state('document/shared'), { context: { document: { title: 'ours' } } })
+})

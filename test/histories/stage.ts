@@ -15,6 +15,7 @@ import type { ServerFrames } from '../../src/protocol.ts'
 import { recover } from '../../src/recovery.ts'
 import type { Answer, Room } from '../../src/room.ts'
 import { Rooms } from '../../src/rooms.ts'
+import { NO_DOWNTIME } from '../../src/uptime.ts'
 import { fileOf } from './chart.ts'
 import { Clock } from './clock.ts'
 import { type Held, Outsider, type Tally } from './outsider.ts'
@@ -57,7 +58,8 @@ class Stage {
 
   constructor({ machine, chart, policy }: History, { files, log, key = 'one' }: Setting, tally: Tally) {
     const file = chart ? fileOf(chart) : (files.get(machine) as MachineFile)
-    this.#machine = new Machine(machine, { ...file, policy: { ...file.policy, ...policy, idle: IDLE } })
+    const kept = { ...file.policy, ...policy, idle: IDLE, maxFailures: 0 }
+    this.#machine = new Machine(machine, { ...file, policy: kept, path: `${machine}.ts` })
     this.#name = `${machine}/${key}`
     this.#truth = new Truth(this.#machine)
     this.#witnessed = witnessed(log, this.#truth)
@@ -91,8 +93,10 @@ class Stage {
     const { log } = this.#witnessed
     this.#commits = new Commits(log, logger)
     const machines = new Map([[this.#machine.name, this.#machine]])
-    const surroundings = { machines, log, commits: this.#commits, logger, wheel: this.#clock.wheel() }
-    this.#rooms = new Rooms(surroundings, () => this.#count('passivated'))
+    const wheel = this.#clock.wheel()
+    const onPassivated = () => this.#count('passivated')
+    const around = { machines, log, commits: this.#commits, logger, wheel, downtime: NO_DOWNTIME }
+    this.#rooms = new Rooms({ ...around, maxResidentRooms: 100, onPassivated })
   }
 
   get #room(): Room {

@@ -8,6 +8,7 @@ import type { Principal } from '../../src/auth.ts'
 import type { RoomDocument } from '../../src/document.ts'
 import { type Batch, type CommitResult, decodeLine, type Log, type LogRecord, type LogSnapshot } from '../../src/log.ts'
 import type { Machine } from '../../src/machine.ts'
+import { NO_DOWNTIME } from '../../src/uptime.ts'
 
 export const toJson = <T>(value: T): T => JSON.parse(JSON.stringify(value ?? null))
 
@@ -20,7 +21,7 @@ export class Truth {
 
   constructor(machine: Machine) {
     this.#machine = machine
-    this.#hosted = machine.host(() => {})
+    this.#hosted = machine.host(() => {}, NO_DOWNTIME)
   }
 
   get seq(): number {
@@ -72,7 +73,7 @@ export class Truth {
   }
 }
 
-/** A log that tells the truth what it wrote, and fails when it is told to. */
+/** A log that tells the truth what it wrote of the room, and fails when it is told to. */
 export function witnessed(log: Log, truth: Truth): { log: Log; failNext(how: 'before' | 'after'): void } {
   let failure: 'before' | 'after' | undefined
   const commit = async (batches: readonly Batch[]): Promise<CommitResult[]> => {
@@ -81,7 +82,7 @@ export function witnessed(log: Log, truth: Truth): { log: Log; failNext(how: 'be
     if (how === 'before') throw new Error('the log failed before it wrote')
     const results = await log.commit(batches)
     batches.forEach((batch, i) => {
-      if ('last' in (results[i] as object)) truth.wrote(batch)
+      if ('last' in (results[i] as object) && !batch.topic.startsWith('$')) truth.wrote(batch)
     })
     if (how === 'after') throw new Error('the log failed after it wrote')
     return results
