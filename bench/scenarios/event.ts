@@ -2,9 +2,10 @@
  * What the house is for: an event that is stored before it is answered, with a patch to its sender and to others;
  * against the echo of a server that stores nothing.
  */
-import { setTimeout as pause } from 'node:timers/promises'
 import { type Contestant, contestant, figure, ratio, type Scenario, type Stand } from '../measure.ts'
 import { bareCommits, chartroom, peers } from '../servers.ts'
+import { written } from '../written.ts'
+import { numbered } from './scaling.ts'
 
 const SENDERS = 32
 const ROOMS = 100
@@ -16,9 +17,6 @@ const COMMITS = 400
 
 const INCREMENT = { type: 'increment' }
 const POST = { type: 'message.post', text: 'x'.repeat(64) }
-
-const numbered = (machine: string, count: number): string[] =>
-  Array.from({ length: count }, (_, n) => `${machine}/${String(n).padStart(5, '0')}`)
 
 /** Everybody sends to one room, and one more only watches. */
 async function oneRoom(stand: Stand, room: string, event: object): Promise<void> {
@@ -41,9 +39,7 @@ const both = async (stand: Stand) => ({ ...(await stand.window('one', 1)), ...(a
 /** The window is full before anything is measured. */
 async function fillChat(stand: Stand): Promise<void> {
   await oneRoom(stand, 'chat/bench', POST)
-  await stand.load.ask('start', { inFlight: 16 })
-  for (const { answers } = await stand.load.ask('count'); ; await pause(10))
-    if ((await stand.load.ask('count')).answers - answers > CHAT_WINDOW) return stand.load.ask('stop')
+  await written(stand, CHAT_WINDOW, 16)
 }
 
 const commits: Contestant = {
