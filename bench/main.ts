@@ -64,7 +64,8 @@ async function main(given: Options): Promise<void> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`)
   mkdirSync(given.out, { recursive: true })
   await installPeers(say)
-  say(await provenGenerator(given.quick))
+  const generator = await provenGenerator(given.quick)
+  say(generator)
   const before = loadavg()[0] as number
   const outcomes: Outcome[] = []
   for (const name of given.scenario) {
@@ -75,6 +76,7 @@ async function main(given: Options): Promise<void> {
     machine: machine(),
     date: new Date().toISOString().slice(0, 10),
     command: `npm run bench${process.argv.length > 2 ? ' -- ' : ''}${process.argv.slice(2).join(' ')}`,
+    generator,
     isQuick: given.quick,
     isPinned: canPin,
     load: [before, loadavg()[0] as number],

@@ -21,38 +21,37 @@ function barsOf({ scenario: { drawn }, names, rounds }: Outcome): Bar[] {
   )
 }
 
-function spec(outcome: Outcome): TopLevelSpec {
-  const y = { field: 'name', type: 'nominal', title: null, sort: [...outcome.names] } as const
+function chartOf(title: string, bars: readonly Bar[]) {
+  const y = { field: 'name', type: 'nominal', title: null, sort: bars.map(({ name }) => name) } as const
   const ours = { test: "indexof(datum.name, 'Chartroom') === 0", value: '#2f6f4f' }
+  const x = { field: 'median', type: 'quantitative', title, axis: { format: '~s' } } as const
+  const color = { condition: ours, value: '#9db4c8' }
+  const spread = { y, x: { field: 'least', type: 'quantitative' }, x2: { field: 'most' } } as const
+  return {
+    width: 520,
+    height: { step: 24 },
+    data: { values: [...bars] },
+    layer: [
+      { mark: { type: 'bar', cornerRadiusEnd: 2 }, encoding: { y, x, color } },
+      { mark: 'rule', encoding: spread },
+    ],
+  } as const
+}
+
+function spec(outcome: Outcome): TopLevelSpec {
+  const bars = barsOf(outcome)
+  const titles = [...new Set(bars.map(({ figure }) => figure))]
+  const charts = titles.map((title) =>
+    chartOf(
+      title,
+      bars.filter(({ figure }) => figure === title),
+    ),
+  )
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: { text: outcome.scenario.title, anchor: 'start', fontSize: 13 },
     background: 'white',
-    data: { values: barsOf(outcome) },
-    facet: {
-      row: {
-        field: 'figure',
-        type: 'nominal',
-        title: null,
-        header: { labelAngle: 0, labelOrient: 'top', labelAnchor: 'start', labelFontSize: 12 },
-      },
-    },
-    spec: {
-      width: 520,
-      height: { step: 24 },
-      layer: [
-        {
-          mark: { type: 'bar', cornerRadiusEnd: 2 },
-          encoding: {
-            y,
-            x: { field: 'median', type: 'quantitative', title: null, axis: { format: '~s' } },
-            color: { condition: ours, value: '#9db4c8' },
-          },
-        },
-        { mark: 'rule', encoding: { y, x: { field: 'least', type: 'quantitative' }, x2: { field: 'most' } } },
-      ],
-    },
-    resolve: { scale: { x: 'independent', y: 'independent' } },
+    vconcat: charts.map((chart) => ({ ...chart, layer: [...chart.layer] })),
     config: { font: 'sans-serif', axis: { labelFontSize: 12, labelLimit: 240 } },
   }
 }

@@ -27,7 +27,7 @@ function proof(window: Record<string, number>, paced: Record<string, number>): s
   const [busy, own] = [window['most.busy'] ?? 0, window['most.generator'] ?? 0]
   const limit = own > busy ? 'the generator is the limit' : 'the server is the limit'
   return (
-    `the generator against raw uWebSockets.js: ${short(window['most.perSecond'] ?? 0)} messages a second, ` +
+    `The generator against raw uWebSockets.js: ${short(window['most.perSecond'] ?? 0)} messages a second, ` +
     `generator ${(own * 100).toFixed(0)} %, server ${(busy * 100).toFixed(0)} % of a core: ${limit}; ` +
     `at ${RATE} a second it is ${short(paced['rate.lateness'] ?? 0)} ms late at p99`
   )

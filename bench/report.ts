@@ -14,6 +14,8 @@ export interface Circumstances {
   readonly command: string
   readonly isQuick: boolean
   readonly isPinned: boolean
+  /** What the generator came to by itself. */
+  readonly generator: string
   /** Processes that waited for a core, at the beginning and at the end. */
   readonly load: readonly [number, number]
 }
@@ -26,6 +28,7 @@ const COLUMNS: readonly [string, string][] = [
   ['p99', 'p99 ms'],
   ['p999', 'p99.9 ms'],
   ['most', 'most ms'],
+  ['lateness', 'of it the generator late, p99 ms'],
   ['rss', 'RSS'],
   ['heap', 'heap'],
 ]
@@ -44,12 +47,13 @@ export function report(outcomes: readonly Outcome[], circumstances: Circumstance
   ].join('\n')
 }
 
-function told({ machine, date, command, isQuick, isPinned, load }: Circumstances): string[] {
+function told({ machine, date, command, generator, isQuick, isPinned, load }: Circumstances): string[] {
   return [
     `${date}, ${machine}. \`${command}\`.`,
     isPinned
       ? 'The server was held to core 0 and the load to core 1 (taskset).'
       : 'Server and load were not held to cores of their own: taskset or a second core was missing.',
+    `${generator}.`,
     `Processes that waited for a core: ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after.`,
     ...(isQuick
       ? ['**A quick run: small, short, hardly warmed up. It shows that all of it works, not what it costs.**']
