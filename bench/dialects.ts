@@ -102,10 +102,14 @@ const chartroom: Dialect = {
   }),
 }
 
+/** Engine.IO's own: every 25 s the server says "2", and hears "3". */
+const ENGINE_HEARTBEAT = { ping: '2'.charCodeAt(0), pong: '3' }
+
 const socketio: Dialect = {
   open: (port, _user, fail) =>
     openUntil({ port, path: '/socket.io/?EIO=4&transport=websocket' }, fail, (frame, wire) => {
       if (frame[0] === 48) wire.send('40')
+      wire.heartbeat = ENGINE_HEARTBEAT
       return frame.toString('latin1', 0, 2) === '40'
     }),
   echo: (ring) => {

@@ -17,6 +17,8 @@ export interface Address {
 
 export class Wire {
   onFrame: OnFrame = () => {}
+  /** A ping of the server's own protocol, and what answers it. */
+  heartbeat: { readonly ping: number; readonly pong: string } | undefined
   /** Everything that came at once was read. */
   afterRead = (): void => {}
   readonly #socket: Socket
@@ -88,6 +90,8 @@ export class Wire {
   #frame(opcode: number, bytes: Buffer, start: number, end: number): void {
     if (opcode === PING) return this.send(Buffer.from(bytes.subarray(start, end)), PONG)
     if (opcode === CLOSE) throw new Error(`the server closed: ${bytes.subarray(start + 2, end)}`)
+    const { heartbeat } = this
+    if (heartbeat && end - start === 1 && bytes[start] === heartbeat.ping) return this.send(heartbeat.pong)
     if (opcode !== PONG) this.onFrame(opcode, bytes, start, end)
   }
 

@@ -3,13 +3,16 @@ import { contestant, type Figures, figure, type Scenario, type Stand } from '../
 import { chartroom } from '../servers.ts'
 import { written } from '../written.ts'
 
-const ROOM = 'counter/bench'
+const ROOM = 'items/bench'
 const MISSED = 1000
+/** So many that a thousand changes are smaller than the whole. */
+const ITEMS = 3000
 
 /** More records than are missed, so that the room's beginning is not what everybody comes back from. */
 async function write(stand: Stand): Promise<void> {
   await stand.load.ask('open', stand.opening(1, 'writer'))
-  await stand.load.ask('flow', { kind: 'event', rooms: [[ROOM]], event: { type: 'increment' }, ring: 1024 })
+  await stand.load.ask('ask', { frame: { type: 'send', room: ROOM, event: { type: 'fill', count: ITEMS } } })
+  await stand.load.ask('flow', { kind: 'event', rooms: [[ROOM]], event: { type: 'touch' }, ring: 1024 })
   await written(stand, MISSED + 100, 64)
 }
 
@@ -30,7 +33,11 @@ async function sample(stand: Stand, clients: number): Promise<Figures> {
 export const scenario: Scenario = {
   name: 'resume',
   title: `Resume: ${MISSED} missed records, 200 clients one after the other (40 with --quick)`,
-  contestants: (isQuick) => [contestant('Chartroom', chartroom(), write, (stand) => sample(stand, isQuick ? 40 : 200))],
+  contestants: (isQuick) => [
+    contestant('Chartroom', chartroom({ machines: './bench/machines' }), write, (stand) =>
+      sample(stand, isQuick ? 40 : 200),
+    ),
+  ],
   goals: () =>
     (['state', 'events'] as const).map((mode) => ({
       title: `resume of ${MISSED} records, mode ${mode}: p99`,
