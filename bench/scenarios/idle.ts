@@ -5,6 +5,8 @@ import { chartroom, peers, type Start } from '../servers.ts'
 
 /** Code, buffers and pools are there then. */
 const WARM_UP = 1000
+/** Milliseconds in which a server comes to rest. */
+const SETTLING = 500
 
 /** Colyseus is left out: a seat is asked for over HTTP first, and that is not what this is about. */
 const servers: [string, Start][] = [
@@ -16,10 +18,10 @@ const servers: [string, Start][] = [
 
 async function sample(stand: Stand, count: number): Promise<Figures> {
   await stand.load.ask('open', stand.opening(WARM_UP, 'early'))
-  await pause(1000)
+  await pause(SETTLING)
   const before = await stand.server.rest()
   await stand.load.ask('open', stand.opening(count))
-  await pause(1000)
+  await pause(SETTLING)
   const after = await stand.server.rest()
   await stand.load.ask('close')
   const [heap, rss] = [(after.heap - before.heap) / count, (after.rss - before.rss) / count]
@@ -28,14 +30,14 @@ async function sample(stand: Stand, count: number): Promise<Figures> {
 
 export const scenario: Scenario = {
   name: 'idle',
-  title: 'Idle: 10,000 authenticated connections, a user each, behind 1,000 others (2,000 with --quick)',
+  title: 'Idle: 10,000 authenticated connections, a user each, behind 1,000 others (1,000 with --quick)',
   contestants: (isQuick) =>
     servers.map(([name, start]) =>
       contestant(
         name,
         start,
         async () => {},
-        (stand) => sample(stand, isQuick ? 2000 : 10_000),
+        (stand) => sample(stand, isQuick ? 1000 : 10_000),
       ),
     ),
   goals: () =>
