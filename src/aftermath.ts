@@ -8,6 +8,7 @@ import type { RoomState } from './document.ts'
 import type { Effect } from './folded.ts'
 import { type Arrival, LiveActors } from './live.ts'
 import type { Logger } from './logger.ts'
+import type { Supervisor } from './supervisor.ts'
 import type { Deadline, Wheel } from './wheel.ts'
 
 /** An effect, and the seq of the record that it follows. */
@@ -23,20 +24,20 @@ export interface Origin {
   arrived(arrival: Arrival): void
   /** A delay is due. */
   wake(): void
-  /** An effect threw. */
-  threw(): void
 }
 
 export class Aftermath {
   readonly #origin: Origin
+  readonly #supervisor: Supervisor
   readonly #wheel: Wheel
   readonly #logger: Logger
   readonly #live: LiveActors
   #alarm: Deadline | undefined
   #dueAt: number | undefined
 
-  constructor(origin: Origin, { wheel, logger }: { wheel: Wheel; logger: Logger }) {
+  constructor(origin: Origin, supervisor: Supervisor, { wheel, logger }: { wheel: Wheel; logger: Logger }) {
     this.#origin = origin
+    this.#supervisor = supervisor
     this.#wheel = wheel
     this.#logger = logger
     this.#live = new LiveActors(origin.name, (arrival) => origin.arrived(arrival))
@@ -89,7 +90,7 @@ export class Aftermath {
   #tellThrown(error: unknown, seq: number, effect: Effect): void {
     const action = effect.type === 'action' ? effect.name : effect.type
     this.#logger.error({ err: error, room: this.#origin.name, seq, action }, 'an action threw')
-    this.#origin.threw()
+    this.#supervisor.count(1)
   }
 
   /** One deadline for all delays: that of the next. */

@@ -75,7 +75,6 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#key = key
     this.#machine = machine
     this.#hosted = machine.host((to, event) => this.arrived({ to, event }), around.downtime)
-    this.#aftermath = new Aftermath(this, around)
     this.#around = around
     this.#retention = new Retention(machine.policy)
     this.#audience = new Audience(this.name, machine, around)
@@ -83,6 +82,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#letters = new DeadLetters(this.name, around)
     this.#blocking = new Blocking(this.name, machine, around.logger)
     this.#supervisor = new Supervisor(this.name, machine, around.logger, (why) => this.#giveUp(why))
+    this.#aftermath = new Aftermath(this, this.#supervisor, around)
     this.#turns = new Turns(this, around.commits, around.logger)
     this.deadLetters = new DeadLetterOffice(this.#turns, this.#letters)
     void this.#turns.load()
@@ -195,11 +195,6 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     this.#supervisor.forget()
     this.#turns.revive()
     this.#turns.receive({ decide: () => () => answer({ type: 'ok', room: this.name }), refuse: answer })
-  }
-
-  /** An effect threw. */
-  threw(): void {
-    this.#supervisor.count(1, Date.now())
   }
 
   #giveUp(why: Failure): void {

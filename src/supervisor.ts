@@ -35,7 +35,8 @@ export class Supervisor {
     return this.#failures.forgottenIn(Date.now())
   }
 
-  count(failures: number, now: number): void {
+  /** It threw so often. */
+  count(failures: number, now = Date.now()): void {
     for (let i = 0; i < failures; i++) if (this.#failures.add(now) && !this.#hasGivenUp) this.#fail()
   }
 
