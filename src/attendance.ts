@@ -71,7 +71,14 @@ export class Attendance {
 
   /** It is here as somebody else from now on. */
   become(subscriber: Subscriber, who: Principal): void {
-    this.#subscriptions.get(subscriber.id)?.become(who, this.#audience.viewOf(who))
+    const subscription = this.#subscriptions.get(subscriber.id)
+    if (subscription) subscription.who = who
+  }
+
+  /** Shows it what it sees as whoever it has become. */
+  show(subscriber: Subscriber): void {
+    const subscription = this.#subscriptions.get(subscriber.id)
+    subscription?.change(this.#audience.viewOf(subscription.who))
   }
 
   dismiss(subscriber: Subscriber, why?: Failure): void {

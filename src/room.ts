@@ -152,18 +152,20 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
     })
   }
 
-  /** The claims of one who is in have changed: whoever may not be here any more is put out, and told so (rule A2). */
+  /**
+   * The claims of one who is in have changed: whoever may not be here any more is put out, and told so (rule A2). What is
+   * decided behind this is seen with the new claims, or not at all.
+   */
   recheck(subscriber: Subscriber, who: Principal): void {
     this.#turns.receive({
       decide: (draft) => {
         const refused = draft.checkJoin(who)
         const isPutOut = refused && !draft.leave(subscriber.id, who.user)
-        return () => {
-          if (isPutOut) this.#attendance.dismiss(subscriber, refused)
-          else this.#attendance.become(subscriber, who)
-        }
+        if (isPutOut) this.#attendance.forget(subscriber)
+        else this.#attendance.become(subscriber, who)
+        return () => (isPutOut ? subscriber.leavesRoom(this, refused) : this.#attendance.show(subscriber))
       },
-      refuse: () => {},
+      refuse: (why) => this.#attendance.dismiss(subscriber, why),
     })
   }
 

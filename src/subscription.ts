@@ -81,9 +81,8 @@ export class Subscription {
     this.#state?.publish(publication)
   }
 
-  /** It watches as somebody else from now on, whose view begins with a snapshot where that is another (rule A2). */
-  become(who: Principal, view: View): void {
-    this.who = who
+  /** Who watches is another by now, whose view begins with a snapshot where it is another (rule A2). */
+  change(view: View): void {
     this.#state?.change(view)
   }
 
@@ -124,12 +123,9 @@ class StateCursor {
     if (this.#held === publication.base) this.#advance(publication.view, publication.patch)
   }
 
-  /** Whichever frame is smaller; none where only the view is another, since its room was read from the log again. */
+  /** Whichever frame is smaller; none where the room was only read from the log again. */
   catchUp(view: View): void {
-    if (this.#held?.seq === view.seq) {
-      this.#held = view
-      return
-    }
+    if (this.#held?.seq === view.seq) return this.change(view)
     const patch = this.#held && view.patchFrom(this.#held)
     this.#advance(view, patch && patch.length < view.snapshot.length ? patch : view.snapshot)
   }

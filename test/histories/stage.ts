@@ -194,11 +194,14 @@ class Stage {
     await this.#settle()
     const tab = this.#tab(place)
     if (tab.room && tab.mode !== 'state') return
-    ;(tab as { who: Principal }).who = { ...tab.who, scopes }
-    if (tab.room && !tab.congested && !tab.stalling) tab.room.recheck(tab, tab.who)
-    else tab.lose()
+    const who = { ...tab.who, scopes }
     tab.past.length = 0
-    await this.#settle()
+    if (tab.room && !tab.congested && !tab.stalling) {
+      ;(tab as { who: Principal }).who = who
+      return tab.room.recheck(tab, who)
+    }
+    tab.lose()
+    this.#tabs[place % TABS] = this.#connect(who)
   }
 
   /** The process ends, and another goes on with its log. */
