@@ -54,7 +54,11 @@ export function createApi(
     if (isFailure(caller)) return caller.code === 'forbidden' ? refusal(caller) : unauthorized(caller)
     const here = routes.filter(({ path }) => path.test(request.path))
     const route = here.find(({ method }) => method === request.method)
-    if (!route) return notThere(here.map(({ method }) => method))
+    if (!route)
+      return notThere(
+        request.path,
+        here.map(({ method }) => method),
+      )
     const call = callOf(route, request, caller.principal, await body)
     if (isFailure(call)) return refusal(call)
     try {
@@ -104,9 +108,11 @@ function parametersOf({ path }: Route, request: HttpRequest): string[] | Failure
   }
 }
 
-function notThere(methods: string[]): HttpAnswer {
-  const refused = json(methods.length > 0 ? 405 : 404, failure('unknown_type', 'the API has nothing here'))
-  return methods.length > 0 ? { ...refused, headers: { ...refused.headers, Allow: methods.join(', ') } } : refused
+function notThere(path: string, methods: string[]): HttpAnswer {
+  if (methods.length === 0) return json(404, failure('unknown_type', `the API has nothing at ${path}`))
+  const allow = methods.join(', ')
+  const refused = json(405, failure('unknown_type', `${path} takes ${allow}`))
+  return { ...refused, headers: { ...refused.headers, Allow: allow } }
 }
 
 const refusal = (refused: Failure): HttpAnswer => json(httpStatus(refused.code), refused)

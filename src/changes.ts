@@ -88,17 +88,24 @@ export class Changes {
   threw(type: string, error: unknown, undelivered?: Undelivered): void {
     this.failures++
     const said = wordsOf(error)
-    this.#tellThrown(type, said, error)
+    this.#tellThrown(type, said, error, undelivered?.from ?? null)
     const { time, seq: base, state } = this
     if (undelivered) this.letters.push({ ...undelivered, time, base, error: said, state: state?.document ?? null })
   }
 
   /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */
-  #tellThrown(type: string, { name, message }: DeadLetter['error'], error: unknown): void {
+  #tellThrown(type: string, { name, message }: DeadLetter['error'], error: unknown, from: string | null): void {
     const event = excerpt(type)
-    this.#logger.warn({ room: this.#room, event, error: `${name}: ${message}` }, 'the machine threw')
+    const at = placeOf(error)
+    this.#logger.warn({ room: this.#room, event, from, error: `${name}: ${message}`, at }, 'the machine threw')
     this.#logger.debug({ room: this.#room, event, err: error }, 'the machine threw')
   }
+}
+
+/** The line that threw, as the stack has it. */
+function placeOf(error: unknown): string | undefined {
+  const stack = error instanceof Error ? error.stack : undefined
+  return stack && /^\s+at (.*)$/m.exec(stack)?.[1]
 }
 
 /** What was thrown, whatever that is: it need not be an error, nor turn into text. */

@@ -14,6 +14,7 @@ function readOrMake(file: string, folder: string): string {
   mkdirSync(folder, { recursive: true })
   try {
     writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
+    console.error(`chartroom: a new secret for development is in ${file}; tokens signed with another are refused`)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

@@ -115,7 +115,17 @@ export interface ServerFrames {
     expiresAt: number
     time: number
   }
-  ok: { type: 'ok'; room?: string; epoch?: string; seq?: number; recovered?: boolean; dup?: true; expiresAt?: number }
+  ok: {
+    type: 'ok'
+    room?: string
+    epoch?: string
+    seq?: number
+    recovered?: boolean
+    dup?: true
+    expiresAt?: number
+    /** To the API: whether the room had failed. */
+    revived?: boolean
+  }
   pong: { type: 'pong'; data?: unknown; time: number }
   status: {
     type: 'status'

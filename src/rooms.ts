@@ -56,10 +56,10 @@ export class Rooms {
     return this.#failed.has(name)
   }
 
-  /** A room that failed is read again. */
+  /** A room that failed is read again; any other goes on as it is, which the answer says. */
   revive(room: Room, answer: Answer): void {
-    this.#failed.delete(room.name)
-    room.revive(answer)
+    const revived = this.#failed.delete(room.name)
+    room.revive((answered) => answer(answered.type === 'ok' ? { ...answered, revived } : answered))
   }
 
   /** Places in rooms that connections hold. */

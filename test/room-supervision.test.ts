@@ -175,7 +175,8 @@ t.test('rooms whose machine throws', async (t) => {
     t.match(await ann.ask(send('neighbour', 'count')), { type: 'ok' }, 'another room of the machine goes on')
     t.match(await ann.post('hello', 'chat/neighbour'), { type: 'error' }, 'no such machine here')
 
-    t.same(await operator.revive(), { type: 'ok', room: 'unruly/five' })
+    t.same(await operator.revive(), { type: 'ok', room: 'unruly/five', revived: true })
+    t.match(await operator.revive(), { type: 'ok', revived: false }, 'once')
     t.match(await bob.ask(send('five', 'mend')), { type: 'ok' })
     t.match(await operator.replay(5), { type: 'ok' })
     t.match(await bob.ask({ type: 'get', room: 'unruly/five' }), { state: { context: { by: ['ann'] } } })

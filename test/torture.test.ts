@@ -6,6 +6,7 @@ import { run as flood } from './torture/flood.ts'
 import { run as halfOpen } from './torture/half-open.ts'
 import { run as idle } from './torture/idle.ts'
 import { run as rooms } from './torture/rooms.ts'
+import { run as slow } from './torture/slow.ts'
 import { run as timers } from './torture/timers.ts'
 
 t.setTimeout(180_000)
@@ -47,5 +48,11 @@ t.test('S9 many more rooms than may be in memory: the bound holds, and every cou
 t.test('S6 rooms that sleep have no timer each, and the one that is due is noticed', async (t) => {
   const any = Number.POSITIVE_INFINITY
   const { figures, violations } = await timers(2000, unseen, { ready: any, late: 5000, heap: any })
+  t.same(violations, [], JSON.stringify(figures))
+})
+
+t.test('S7 those who stop reading cost no memory, and are right when they read on or have come back', async (t) => {
+  const pace = { phase: 500, every: 50, maxLag: 12_000, rounds: 1, most: Number.POSITIVE_INFINITY }
+  const { figures, violations } = await slow(40, unseen, pace)
   t.same(violations, [], JSON.stringify(figures))
 })
