@@ -67,6 +67,7 @@ export class Audience {
   /** The room is at `state` now: what each of those who watch is to be told. */
   move(seq: number, state: RoomState, records: readonly LogRecord[]): (subscription: Subscription) => Publication {
     const before = this.#views
+    const after = this.#position.seq
     this.#moveTo(this.#position.epoch, seq, state)
     this.#views = new Map()
     const publications = new Map<Principal, Publication>()
@@ -77,7 +78,7 @@ export class Audience {
       if (known) return known
       const view = this.viewOf(principal)
       const base = before.get(principal)
-      const made = new Told(base ?? view, view, () => this.#frames(records, principal))
+      const made = new Told(after, base ?? view, view, () => this.#frames(records, principal))
       publications.set(principal, made)
       return made
     }
@@ -150,13 +151,15 @@ export class Audience {
 
 /** What one commit brings to one principal; each frame is made for the first who wants it. */
 class Told implements Publication {
+  readonly after: number
   readonly base: View
   readonly view: View
   readonly #makeEvents: () => (Buffer | null)[]
   #patch: Buffer | undefined
   #events: (Buffer | null)[] | undefined
 
-  constructor(base: View, view: View, makeEvents: () => (Buffer | null)[]) {
+  constructor(after: number, base: View, view: View, makeEvents: () => (Buffer | null)[]) {
+    this.after = after
     this.base = base
     this.view = view
     this.#makeEvents = makeEvents

@@ -37,6 +37,8 @@ export interface JoinedRoom {
 
 /** What one commit brings to those who watch; each frame is encoded once, for the first who wants it. */
 export interface Publication {
+  /** The seq behind which its events begin. */
+  readonly after: number
   readonly base: View
   readonly view: View
   readonly patch: Buffer
@@ -77,7 +79,7 @@ export class Subscription {
   }
 
   publish(publication: Publication): void {
-    this.#events?.publish(publication.base.seq, publication)
+    this.#events?.publish(publication.after, publication)
     this.#state?.publish(publication)
   }
 

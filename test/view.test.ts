@@ -1,5 +1,11 @@
 /** What a machine's `view` hides never leaves the server. */
-import t from 'tap'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Log } from '../src/log.ts'
+import { openLmdbLog } from '../src/log-lmdb.ts'
+import { Gate, holdBack, serverHere } from './fixtures/here.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
@@ -7,6 +13,21 @@ import { Tab } from './fixtures/tab.ts'
 const CANARY = 'canary-7f3a91'
 const env = { CHARTROOM_MACHINES: `${ROOT}/test/fixtures/machines`, CHARTROOM_LOG_LEVEL: 'trace' }
 const room = 'secrets/vault'
+
+/** The next commit of any log waits at the `passage`, once it has `reached` it. */
+async function holdNextCommit(t: Test): Promise<{ reached: Gate; passage: Gate }> {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-test-'))
+  const log = openLmdbLog(folder)
+  const gates = { reached: new Gate(), passage: new Gate() }
+  t.teardown(() => gates.passage.open())
+  holdBack(t, Object.getPrototypeOf(log) as Log, 'commit', () => {
+    gates.reached.open()
+    return gates.passage
+  })
+  await log.close()
+  rmSync(folder, { recursive: true })
+  return gates
+}
 
 const keep = (secret: string) => ({ type: 'send', room, event: { type: 'keep', secret } })
 
@@ -95,4 +116,36 @@ t.test('S5 a view that throws shows nothing to that one, and hurts nobody', asyn
   t.equal(ann.state(room).mine, 'a')
   t.match(await blind.ask({ type: 'get', room }), { seq: 2, state: null })
   t.match(await server.said(/the view of the machine threw/), /secrets\/vault/)
+})
+
+t.test(
+  'S5 E2 one whose view throws or is nothing cannot make the room fail: what is not accepted is told so',
+  async (t) => {
+    const server = await startServer(t, { env })
+    const [blind, ann] = [await Tab.open(server, 'blind'), await Tab.open(server, 'ann')]
+    for (let i = 0; i < 6; i++) {
+      const refused = await blind.ask({ type: 'send', room, event: { type: 'close' } })
+      t.match(refused, { code: 'not_accepted', value: undefined, can: undefined })
+    }
+    t.match(await ann.ask({ type: 'send', room, event: { type: 'open' } }), { type: 'ok' })
+    const service = await Service.of(server)
+    t.match(await service.get(`/v1/rooms/${room}/dead-letters`), { letters: [] })
+  },
+)
+
+t.test('A2 in mode events nothing is missed where a token is renewed while events are under way', async (t) => {
+  const server = await serverHere(t, env)
+  const [ann, bob] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+  await ann.ask({ type: 'join', room, mode: 'events' })
+  await bob.ask({ type: 'join', room })
+  const gate = await holdNextCommit(t)
+  bob.send(keep('1'))
+  await gate.reached.opened
+  t.match(await ann.ask({ type: 'auth', token: await tokenFor('ann', { claims: { scope: 'guard' } }) }), { type: 'ok' })
+  bob.send(keep('2'))
+  await bob.ask({ type: 'ping' })
+  gate.passage.open()
+  for (const seq of [2, 3]) t.match(await ann.next('event'), { seq, event: { type: 'keep' } })
+  t.match(await bob.ask(keep('3')), { type: 'ok', seq: 4 })
+  t.match(await ann.next('event'), { seq: 4, event: { type: 'keep' } })
 })
