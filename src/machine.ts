@@ -116,7 +116,7 @@ export class Machine {
    */
   project({ snapshot, document: { value, context, status, timers } }: RoomState, who: Principal): unknown {
     const state: PublicState = { value, context, status, can: this.can(snapshot), timers }
-    return this.#view ? sealJson(this.#view(state, who)) : state
+    return this.#view ? sealJson(this.#view(state, who) ?? null) : state
   }
 
   /** The record as `who` may see it, or `null`. @throws what `viewEvent` throws. */

@@ -149,3 +149,13 @@ t.test('A2 in mode events nothing is missed where a token is renewed while event
   t.match(await bob.ask(keep('3')), { type: 'ok', seq: 4 })
   t.match(await ann.next('event'), { seq: 4, event: { type: 'keep' } })
 })
+
+t.test('S5 S2 a view that gives back nothing shows null, and its patches are those of RFC 6902', async (t) => {
+  const server = await startServer(t, { env })
+  const nobody = await Tab.open(server, 'nobody')
+  t.match(await nobody.ask({ type: 'join', room }), { type: 'ok' })
+  t.equal((await nobody.next('snapshot')).state, null)
+  t.match(await nobody.ask({ type: 'send', room, event: { type: 'open' } }), { type: 'ok' })
+  t.match(await nobody.next('patch'), { ops: [] })
+  t.equal((await nobody.ask({ type: 'get', room })).state, null)
+})
