@@ -68,8 +68,9 @@ export class Activations<T extends Activatable> {
     return one
   }
 
-  /** `one` has nothing to do: it is forgotten when that is so for `delay` milliseconds. */
+  /** `one` has nothing to do: it is forgotten when that is so for `delay` milliseconds. One that is forgotten is none of ours. */
   idle(one: T, delay: number): void {
+    if (this.#active.get(one.name) !== one) return
     const known = this.#idle.get(one)
     const until = Date.now() + delay
     const idle = known ?? { until, deadline: this.#around.wheel.setTimeout(() => this.#due(one), delay) }

@@ -36,10 +36,19 @@ export class DeadLetterOffice {
     return this.#inTurn(() => this.#letters.get(seq))
   }
 
-  /** Sends the event of a letter once more, in the name of who sent it. */
-  async replay(seq: number): Promise<Verdict> {
-    const letter = await this.letter(seq)
-    return isFailure(letter) ? letter : this.#decide(seq, (draft) => draft.replay(seq, letter))
+  /**
+   * Sends the event of a letter once more, in the name of who sent it. The turn that reads it is followed by the one that
+   * decides: a room that rested between them might be forgotten, and be there twice.
+   */
+  replay(seq: number): Promise<Verdict> {
+    return new Promise((answer) => {
+      const read = async () => {
+        const letter = await this.#letters.get(seq)
+        if (isFailure(letter)) answer(letter)
+        else void this.#decide(seq, (draft) => draft.replay(seq, letter)).then(answer)
+      }
+      this.#turns.receive({ decide: () => read, refuse: answer })
+    })
   }
 
   /** Removes a letter for good. */

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { Failures, intensities } from '../src/intensity.ts'
 import { Rooms } from '../src/rooms.ts'
-import { around, serverHere } from './fixtures/here.ts'
+import { around, holdNextCommit, serverHere } from './fixtures/here.ts'
 import { ROOT, type ServerProcess, startServer } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
@@ -420,4 +420,30 @@ t.test('ROOM-3 a machine with maxFailures 0 is not failed by whoever sends what 
   t.match(await ann.ask(patch({ op: 'add', path: '/title', value: 'ours' })), { type: 'ok', seq: 2 })
   await bob.reaches('document/shared', 2)
   t.match(bob.state('document/shared'), { context: { document: { title: 'ours' } } })
+})
+
+t.test('ROOM-2 L1 a room is there once while a letter is replayed, also where too many are in memory', async (t) => {
+  const server = await serverHere(t, { CHARTROOM_MAX_RESIDENT_ROOMS: '1' })
+  const [ann, bob] = [await Tab.open(server, 'ann'), await Tab.open(server, 'bob')]
+  const service = await Service.of(server)
+  const room = 'document/once'
+  const patch = (op: string, value: string): Frame => ({
+    type: 'send',
+    room,
+    event: { type: 'document.patch', ops: [{ op, path: '/title', value }] },
+  })
+  await ann.join('counter/in-use')
+  t.match(await bob.ask(patch('replace', 'late')), { code: 'event_failed' })
+  t.match(await bob.ask(patch('add', 'early')), { type: 'ok', seq: 2 })
+  const { reached, passage } = await holdNextCommit(t)
+  const replayed = service.post(`/v1/rooms/${room}/dead-letters`, { seq: 1 })
+  await reached.opened
+  ann.send({ type: 'join', id: 'join', room })
+  await ann.ask({ type: 'ping' })
+  passage.open()
+  t.match(await replayed, { type: 'ok', seq: 3 })
+  t.match(await ann.next(({ id }) => id === 'join'), { type: 'ok', seq: 3 })
+  t.match(await bob.ask(patch('replace', 'last')), { type: 'ok', seq: 4 })
+  await ann.reaches(room, 4)
+  t.match(await ann.ask(patch('replace', 'of all')), { type: 'ok', seq: 5 })
 })

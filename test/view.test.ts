@@ -1,11 +1,6 @@
 /** What a machine's `view` hides never leaves the server. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import type { Log } from '../src/log.ts'
-import { openLmdbLog } from '../src/log-lmdb.ts'
-import { Gate, holdBack, serverHere } from './fixtures/here.ts'
+import t from 'tap'
+import { holdNextCommit, serverHere } from './fixtures/here.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
@@ -13,21 +8,6 @@ import { Tab } from './fixtures/tab.ts'
 const CANARY = 'canary-7f3a91'
 const env = { CHARTROOM_MACHINES: `${ROOT}/test/fixtures/machines`, CHARTROOM_LOG_LEVEL: 'trace' }
 const room = 'secrets/vault'
-
-/** The next commit of any log waits at the `passage`, once it has `reached` it. */
-async function holdNextCommit(t: Test): Promise<{ reached: Gate; passage: Gate }> {
-  const folder = mkdtempSync(join(tmpdir(), 'chartroom-test-'))
-  const log = openLmdbLog(folder)
-  const gates = { reached: new Gate(), passage: new Gate() }
-  t.teardown(() => gates.passage.open())
-  holdBack(t, Object.getPrototypeOf(log) as Log, 'commit', () => {
-    gates.reached.open()
-    return gates.passage
-  })
-  await log.close()
-  rmSync(folder, { recursive: true })
-  return gates
-}
 
 const keep = (secret: string) => ({ type: 'send', room, event: { type: 'keep', secret } })
 
