@@ -20,15 +20,13 @@ class Reach {
   /** Those that can be entered as such, so that their first states are entered with them. */
   readonly #entered = new Set<StateNode>()
 
+  /** In a list, not on the stack: a chart may have thousands of states in a row. A Set gives what is added on the way, too. */
   constructor(root: StateNode) {
-    this.#enter(root)
-  }
-
-  #enter(node: StateNode): void {
-    if (this.#entered.has(node)) return
-    this.#entered.add(node)
-    this.#activate(node)
-    for (const next of firstOf(node)) this.#enter(next)
+    this.#entered.add(root)
+    for (const node of this.#entered) {
+      this.#activate(node)
+      for (const next of firstOf(node)) this.#entered.add(next)
+    }
   }
 
   /** Whoever is in a state is in those around it, and in every region beside it. */
@@ -36,8 +34,8 @@ class Reach {
     if (this.active.has(node)) return
     this.active.add(node)
     if (node.parent) this.#activate(node.parent as StateNode)
-    if (node.type === 'parallel') this.#enter(node)
-    for (const next of targetsOf(node)) this.#enter(next)
+    if (node.type === 'parallel') this.#entered.add(node)
+    for (const next of targetsOf(node)) this.#entered.add(next)
   }
 }
 

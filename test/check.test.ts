@@ -243,6 +243,19 @@ t.test('CHECK-2 what may be meant so is a note, and no file is refused for it', 
   })
 })
 
+t.test('CHECK-3 a chart of thousands of states, each leading to the next, is looked at whole', async (t) => {
+  const long = `import { setup } from 'xstate'
+const states = Object.fromEntries(
+  Array.from({ length: 10_000 }, (_, i) => [\`s\${i}\`, { on: { next: \`s\${i + 1}\` } }]),
+)
+export default setup({}).createMachine({ id: 'long', initial: 's0', states: { ...states, s10000: {}, alone: {} } })
+`
+  const { code, said } = await check(folderWith(t, { 'long.ts': long }))
+  t.equal(code, 0)
+  t.match(said, ['long  version 1, 10002 states, events: next', /note: .*alone/])
+  t.equal(said.length, 2)
+})
+
 t.test('CHECK-3 the machines of the project are without a mistake; a folder without any is refused', async (t) => {
   t.match(await check(), { code: 0, said: [/^auction {2}version 1, 4 states, events: bid, offer$/], complained: [] })
   const empty = folderWith(t, {})
