@@ -55,10 +55,12 @@ export class Changes {
   state: RoomState | undefined
   seq: number
   readonly #room: string
+  readonly #isWritable: boolean
   readonly #logger: Logger
 
-  constructor({ room, state, seq }: Standing, logger: Logger) {
+  constructor({ room, state, seq, isWritable }: Standing, logger: Logger) {
     this.#room = room
+    this.#isWritable = isWritable
     this.#logger = logger
     this.state = state
     this.seq = seq
@@ -84,13 +86,14 @@ export class Changes {
     for (const effect of effects) this.effects.push({ seq, effect })
   }
 
-  /** The machine threw; the event that it threw on is kept with the state before it. */
+  /** The machine threw; the event that it threw on is kept with the state before it, where anything can be written. */
   threw(type: string, error: unknown, undelivered?: Undelivered): void {
     this.failures++
     const said = wordsOf(error)
     this.#tellThrown(type, said, error, undelivered?.from ?? null)
     const { time, seq: base, state } = this
-    if (undelivered) this.letters.push({ ...undelivered, time, base, error: said, state: state?.document ?? null })
+    if (!undelivered || !this.#isWritable) return
+    this.letters.push({ ...undelivered, time, base, error: said, state: state?.document ?? null })
   }
 
   /** One line for the operator, since any client may bring it about; the stack is for whoever debugs the machine. */

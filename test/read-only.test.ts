@@ -197,6 +197,18 @@ t.test(
   },
 )
 
+t.test(
+  'R1 L5 what throws at birth is answered while the storage refuses writes, and nobody writes for it',
+  async (t) => {
+    const disk = new Disk(t)
+    const server = await serverHere(t, { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/machines') })
+    const tab = await Tab.open(server, 'ann')
+    const knock = { type: 'send', room: 'stillborn/x', event: { type: 'knock' } }
+    disk.isFull = true
+    for (let i = 0; i < 4; i++) t.match(await tab.ask(knock), { code: 'event_failed' })
+  },
+)
+
 t.test('ROOM-1 R4 a room whose dead letters are damaged loses those, and nothing else', async (t) => {
   around(t, LmdbLog, 'getSnapshot', (_log, [topic], whole) =>
     topic === '$dead-letters/faulty/damaged' ? Promise.reject(new DamagedLog('a bit has flipped')) : whole(),
