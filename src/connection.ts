@@ -197,9 +197,13 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
 
   refresh(proof: Proof): void {
     this.proved = proof as Credential
-    for (const room of this.joined.values()) room.recheck(this, this.proved.principal)
     const id = this.#pending.answered()?.id
-    if (id !== undefined) this.reply({ type: 'ok', expiresAt: proof.expiresAt }, id)
+    let left = this.joined.size + 1
+    const checked = (): void => {
+      if (--left === 0 && id !== undefined) this.reply({ type: 'ok', expiresAt: proof.expiresAt }, id)
+    }
+    for (const room of this.joined.values()) room.recheck(this, this.proved.principal, checked)
+    checked()
     this.#nextAuth()
   }
 

@@ -7,7 +7,6 @@
  */
 import { type Changes, diffOf, type Entry, type Standing, type Undelivered } from './changes.ts'
 import { type RoomState, withPresent } from './document.ts'
-import type { Delay } from './folded.ts'
 import type { Arrival } from './live.ts'
 import type { Step } from './machine.ts'
 import { diff } from './patch.ts'
@@ -85,18 +84,16 @@ export class Occurrences {
     this.#happen(event, { before: state, prepared: withPresent(state, next), isKnown })
   }
 
-  /** What waited for its time, and is due (rule S6). */
+  /** What waited for its time, and is due (rule S6). What is set meanwhile waits for the next turn, even for 0 ms. */
   #settleTimers(): void {
-    for (let due = this.#due(); due; due = this.#due()) {
+    if (!this.#standing.isWritable) return
+    for (const due of this.#changes.state?.delays ?? []) {
+      if (due.dueAt > this.#changes.time) return
       const before = this.#changes.state as RoomState
+      if (!before.delays.includes(due)) continue
       const prepared = this.#standing.hosted.without(before, due)
       this.#happen(due.event, { before, prepared, path: due.to })
     }
-  }
-
-  #due(): Delay | undefined {
-    const [next] = this.#changes.state?.delays ?? []
-    return next && next.dueAt <= this.#changes.time && this.#standing.isWritable ? next : undefined
   }
 
   /** What invoked work brings. Nothing is made of what an earlier activation began, or the machine has ended. */

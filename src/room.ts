@@ -5,9 +5,8 @@
  * patch or event that carries a record reaches its sender before the `ok`.
  */
 import { Aftermath, type Origin } from './aftermath.ts'
-import { Attendance, type Joining } from './attendance.ts'
+import { Attendance } from './attendance.ts'
 import { Audience } from './audience.ts'
-import type { Principal } from './auth.ts'
 import { Blocking } from './blocking.ts'
 import { Changes, type Standing } from './changes.ts'
 import type { Commits } from './commits.ts'
@@ -15,26 +14,21 @@ import { DeadLetterOffice } from './dead-letter-office.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DedupeWindow } from './dedupe.ts'
 import { type RoomDocument, type RoomState, wakeOf } from './document.ts'
-import { Draft, type Sending } from './draft.ts'
-import { type Failure, isFailure } from './errors.ts'
-import type { Arrival } from './live.ts'
+import { Draft } from './draft.ts'
+import type { Failure } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
 import { Occurrences } from './occurrences.ts'
-import type { ServerFrames } from './protocol.ts'
-import { historyOf, recover, snapshotLine } from './recovery.ts'
+import { recover, snapshotLine } from './recovery.ts'
 import { Retention } from './retention.ts'
-import type { JoinedRoom, Publication, Subscriber, Subscription } from './subscription.ts'
+import { type Answer, RoomRequests } from './room-requests.ts'
+import type { Publication, Subscription } from './subscription.ts'
 import { Supervisor } from './supervisor.ts'
 import { type Owner, type Request, type Tell, Turns } from './turns.ts'
 import type { Downtime } from './uptime.ts'
 import type { Wheel } from './wheel.ts'
-
-const DONE = (): void => {}
-
-export type Answer = (frame: ServerFrames['ok' | 'snapshot' | 'history'] | Failure) => void
 
 /** What a room needs around it. */
 export interface Surroundings {
@@ -49,7 +43,7 @@ export interface Surroundings {
   onFailed(room: Room): void
 }
 
-export class Room implements Owner<Draft>, JoinedRoom, Origin {
+export class Room extends RoomRequests implements Owner<Draft>, Origin {
   readonly name: string
   readonly deadLetters: DeadLetterOffice
   readonly #key: string
@@ -57,13 +51,15 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   readonly #hosted: Hosted
   readonly #aftermath: Aftermath
   readonly #around: Surroundings
-  readonly #turns: Turns<Draft>
+  protected readonly log: Log
+  protected readonly logger: Logger
+  protected readonly turns: Turns<Draft>
   readonly #retention: Retention
-  readonly #audience: Audience
-  readonly #attendance: Attendance
+  protected readonly audience: Audience
+  protected readonly attendance: Attendance
   readonly #letters: DeadLetters
   readonly #supervisor: Supervisor
-  readonly #blocking: Blocking
+  protected readonly blocking: Blocking
   #members = new Members()
   #keys = new DedupeWindow()
   #state: RoomState | undefined
@@ -71,157 +67,42 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   #outdated: RoomDocument | undefined
 
   constructor(machine: Machine, key: string, around: Surroundings) {
+    super()
     this.name = `${machine.name}/${key}`
+    this.log = around.log
+    this.logger = around.logger
     this.#key = key
     this.#machine = machine
     this.#hosted = machine.host((to, event) => this.arrived({ to, event }), around.downtime)
     this.#around = around
     this.#retention = new Retention(machine.policy)
-    this.#audience = new Audience(this.name, machine, around)
-    this.#attendance = new Attendance(this, machine, this.#audience, around.log)
+    this.audience = new Audience(this.name, machine, around)
+    this.attendance = new Attendance(this, machine, this.audience, around.log)
     this.#letters = new DeadLetters(this.name, around)
-    this.#blocking = new Blocking(this.name, machine, around.logger)
+    this.blocking = new Blocking(this.name, machine, around.logger)
     this.#supervisor = new Supervisor(this.name, machine, around.logger, (why) => this.#giveUp(why))
     this.#aftermath = new Aftermath(this, this.#supervisor, around)
-    this.#turns = new Turns(this, around.commits, around.logger)
-    this.deadLetters = new DeadLetterOffice(this.#turns, this.#letters)
-    void this.#turns.load()
-  }
-
-  send(sending: Sending, answer: Answer): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        const decided = draft.send(sending)
-        return () => answer(decided)
-      },
-      refuse: answer,
-    })
-  }
-
-  join(subscriber: Subscriber, who: Principal, joining: Joining, answer: Answer): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        const hidden = this.#audience.refuseEvents(joining.mode ?? 'state')
-        const refused = draft.checkJoin(who) ?? hidden ?? draft.join(subscriber.id, who)
-        return () => {
-          if (refused) return answer(refused)
-          return this.#blocking.watch('showing', () => this.#attendance.admit(subscriber, who, joining, answer))
-        }
-      },
-      refuse: answer,
-    })
-  }
-
-  /** Gives a refusal that was decided elsewhere its turn among the answers (rule R2). */
-  refuse(refusal: Failure, answer: Answer): void {
-    this.#turns.receive({ decide: () => () => answer(refusal), refuse: answer })
-  }
-
-  leave(subscriber: Subscriber, who: Principal, answer: Answer): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        const refused = draft.leave(subscriber.id, who.user)
-        return () => {
-          if (!refused) this.#attendance.dismiss(subscriber)
-          answer(refused ?? { type: 'ok' })
-        }
-      },
-      refuse: answer,
-    })
-  }
-
-  get(who: Principal, answer: Answer): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        const state = draft.checkJoin(who) ?? draft.peek()
-        const show = () => (isFailure(state) ? state : this.#audience.snapshot(state, who))
-        return () => answer(this.#blocking.watch('showing', show))
-      },
-      refuse: answer,
-    })
-  }
-
-  history(who: Principal, range: { since?: number | undefined; limit?: number | undefined }, answer: Answer): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        const refused = draft.checkJoin(who) ?? this.#audience.refuseEvents()
-        const shown = { ...range, show: this.#audience.shownTo(who) }
-        return async () => answer(refused ?? (await historyOf(this.#around.log, this.#audience.position, shown)))
-      },
-      refuse: answer,
-    })
-  }
-
-  /**
-   * The claims of one who is in have changed: whoever may not be here any more is put out, and told so (rule A2). What is
-   * decided behind this is seen with the new claims, or not at all.
-   */
-  recheck(subscriber: Subscriber, who: Principal): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        const refused = draft.checkJoin(who)
-        const isPutOut = refused && !draft.leave(subscriber.id, who.user)
-        if (isPutOut) this.#attendance.forget(subscriber)
-        else this.#attendance.become(subscriber, who)
-        return () => (isPutOut ? subscriber.leavesRoom(this, refused) : this.#attendance.show(subscriber))
-      },
-      refuse: (why) => this.#attendance.dismiss(subscriber, why),
-    })
-  }
-
-  /** A connection is gone, without asking. */
-  lost(subscriber: Subscriber, who: Principal): void {
-    const forget = () => this.#attendance.forget(subscriber)
-    this.#turns.receive({
-      decide: (draft) => {
-        draft.leave(subscriber.id, who.user)
-        return forget
-      },
-      refuse: forget,
-    })
-  }
-
-  /** Invoked work, or an action of the machine, has something to say. */
-  arrived(arrival: Arrival): void {
-    this.#turns.receive({
-      decide: (draft) => {
-        draft.occurrences.arrive(arrival)
-        return DONE
-      },
-      refuse: () => this.#around.logger.error({ room: this.name, event: arrival.event.type }, 'an arrival was lost'),
-    })
+    this.turns = new Turns(this, around.commits, around.logger)
+    this.deadLetters = new DeadLetterOffice(this.turns, this.#letters)
+    void this.turns.load()
   }
 
   /** A room that failed is read from its log again, and its failures are forgotten. */
   revive(answer: Answer): void {
     this.#supervisor.forget()
-    this.#turns.revive()
-    this.#turns.receive({ decide: () => () => answer({ type: 'ok', room: this.name }), refuse: answer })
+    this.turns.revive()
+    this.turns.receive({ decide: () => () => answer({ type: 'ok', room: this.name }), refuse: answer })
   }
 
   #giveUp(why: Failure): void {
     this.#around.onFailed(this)
-    this.#turns.giveUp(why)
-  }
-
-  /** A delay is due, or a crash left something to be settled: a turn looks at that by itself. */
-  wake(): void {
-    this.#turns.receive({ decide: () => DONE, refuse: DONE })
-  }
-
-  /** The socket of a subscriber takes frames again. */
-  drained(subscriber: Subscriber): void {
-    this.#attendance.drained(subscriber)
-  }
-
-  get subscriptions(): number {
-    return this.#attendance.size
+    this.turns.giveUp(why)
   }
 
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
-    const isBusy = this.#turns.isGivenUp || this.#attendance.size > 0 || this.#aftermath.isBusy
-    return this.#turns.isAtRest && !isBusy
+    const isBusy = this.turns.isGivenUp || this.attendance.size > 0 || this.#aftermath.isBusy
+    return this.turns.isAtRest && !isBusy
   }
 
   /** Failures that may still be too many are not forgotten with the room. */
@@ -235,12 +116,12 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   }
 
   async commit(requests: Request<Draft>[]): Promise<void> {
-    const { changes, tells } = this.#blocking.watch('deciding', () => this.#transition(requests))
+    const { changes, tells } = this.blocking.watch('deciding', () => this.#transition(requests))
     const letters = this.#letters.append(changes)
     await (letters ? Promise.all([this.#append(changes), letters]) : this.#append(changes))
-    this.#blocking.watch('showing', () => this.#publish(this.#diff(changes)))
-    await this.#turns.tell(requests, tells)
-    this.#blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))
+    this.blocking.watch('showing', () => this.#publish(this.#diff(changes)))
+    await this.turns.tell(requests, tells)
+    this.blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))
     this.#supervisor.count(changes.failures, changes.time)
   }
 
@@ -265,7 +146,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
       snapshot: snapshotLine(seq, state.document, this.#keys, time),
       trim: this.#retention.snapshotAt(seq, time),
     }
-    const batch = { topic: this.name, after: this.#audience.position.seq, lines, ...snapshot, wake: wakeOf(state) }
+    const batch = { topic: this.name, after: this.audience.position.seq, lines, ...snapshot, wake: wakeOf(state) }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)
       throw new Error(`somebody else wrote to ${this.name}, which is at ${result.conflict.actual}`)
@@ -276,29 +157,29 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   /** 3: what changed for those who watch. */
   #diff({ seq, records }: Changes): ((subscription: Subscription) => Publication) | undefined {
     if (records.length === 0 || !this.#state) return undefined
-    return this.#audience.move(seq, this.#state, records)
+    return this.audience.move(seq, this.#state, records)
   }
 
   /** 4: the same bytes to every tab. */
   #publish(publicationFor: ((subscription: Subscription) => Publication) | undefined): void {
-    if (publicationFor) this.#attendance.publish(publicationFor)
+    if (publicationFor) this.attendance.publish(publicationFor)
   }
 
   // What the turns need.
 
   async load(): Promise<void> {
     await this.#letters.load()
-    const { epoch, seq, snapshot, document, keys } = await recover(this.#around.log, this.name)
+    const { epoch, seq, snapshot, document, keys } = await recover(this.log, this.name)
     this.#keys = keys
     const migrated = document && this.#hosted.migrate(document)
     this.#state = migrated && this.#hosted.restore(migrated)
     this.#outdated = migrated === document ? undefined : document
-    this.#audience.begin(epoch, seq, this.#state)
+    this.audience.begin(epoch, seq, this.#state)
     this.#retention.begin(seq, snapshot, Date.now())
     this.#members = new Members()
-    for (const [id, who] of this.#attendance.everybody()) this.#members.add(id, who.user)
+    for (const [id, who] of this.attendance.everybody()) this.#members.add(id, who.user)
     this.#members.believed(document?.present ?? [])
-    this.#attendance.catchUp()
+    this.attendance.catchUp()
     this.#aftermath.settle(this.#state)
   }
 
@@ -310,14 +191,14 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
   }
 
   rested(): void {
-    this.#audience.rest()
+    this.audience.rest()
     if (this.isIdle) this.#around.onIdle(this)
   }
 
   /** Nobody stays in a room that cannot be served, and nothing of it goes on. */
   failed(why: Failure): void {
     this.#aftermath.stop()
-    this.#attendance.dismissAll(why)
+    this.attendance.dismissAll(why)
   }
 
   #standing(): Standing {
@@ -328,7 +209,7 @@ export class Room implements Owner<Draft>, JoinedRoom, Origin {
       hosted: this.#hosted,
       state: this.#state,
       outdated: this.#outdated,
-      seq: this.#audience.position.seq,
+      seq: this.audience.position.seq,
       keys: this.#keys,
       members: this.#members,
       isWritable: this.#around.commits.isWritable,

@@ -30,7 +30,8 @@ export interface Subscriber {
 /** What a connection needs of a room that it is in. */
 export interface JoinedRoom {
   readonly name: string
-  recheck(subscriber: Subscriber, who: Principal): void
+  /** @param done called once what `who` was before is seen no more */
+  recheck(subscriber: Subscriber, who: Principal, done?: () => void): void
   lost(subscriber: Subscriber, who: Principal): void
   drained(subscriber: Subscriber): void
 }

@@ -53,7 +53,7 @@ const FLOORS = [
   ['changes'],
   ['occurrences', 'attendance'],
   ['draft'],
-  ['dead-letter-office'],
+  ['dead-letter-office', 'room-requests'],
   ['log-lmdb', 'log-verify', 'room', 'inbox', 'replay'],
   ['log-check'],
   ['inspection'],

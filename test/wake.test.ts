@@ -152,6 +152,18 @@ t.test('S6 S9 policy.timers restart: after a downtime a delay begins anew', asyn
   t.same(await eventsOf(server, room), ['room.created', 'set', 'room.rescheduled', 'xstate.after.ms.alarm.waiting'])
 })
 
+t.test('S6 delays of 0 that lead to one another hold nobody up', async (t) => {
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: `${ROOT}/test/fixtures/machines` } })
+  const tab = await Tab.open(server, 'ann')
+  await tab.join('restless/a')
+  await tab.ask({ type: 'send', room: 'restless/a', event: { type: 'go' } })
+  await tab.sees('restless/a', ({ context }) => context.steps > 20)
+  t.match(await tab.ask({ type: 'send', room: 'restless/a', event: { type: 'stop' } }), { type: 'ok' })
+  const { seq } = await tab.ask({ type: 'get', room: 'restless/a' })
+  await tab.ask({ type: 'ping' })
+  t.match(await tab.ask({ type: 'get', room: 'restless/a' }), { seq, state: { value: 'still', timers: [] } })
+})
+
 t.test('S6 policy.timers: sleep is no downtime, and absolute is what it is without a word', async (t) => {
   const server = await startServer(t, { env })
   const tab = await Tab.open(server, 'ann')
