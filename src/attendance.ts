@@ -95,8 +95,15 @@ export class Attendance {
     this.#subscriptions.delete(subscriber.id)
   }
 
-  publish(publicationFor: (subscription: Subscription) => Publication): void {
-    for (const subscription of this.#subscriptions.values()) subscription.publish(publicationFor(subscription))
+  /** Tells everybody but those whose turn comes `later`. */
+  publish(publicationFor: (subscription: Subscription) => Publication, later: ReadonlySet<string>): void {
+    for (const [id, subscription] of this.#subscriptions)
+      if (!later.has(id)) subscription.publish(publicationFor(subscription))
+  }
+
+  publishTo(id: string, publicationFor: (subscription: Subscription) => Publication): void {
+    const subscription = this.#subscriptions.get(id)
+    subscription?.publish(publicationFor(subscription))
   }
 
   /** The socket of a subscriber takes frames again. */

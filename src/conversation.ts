@@ -78,7 +78,7 @@ const answers: Answers = {
     withRoom(party, frame, (room) => {
       if (!party.takesPlace(room)) {
         const refusal = failure('forbidden', `a connection may be in ${party.maxRooms} rooms; leave one first`)
-        return room.refuse(refusal, (answer) => answerTo(party, frame, answer))
+        return room.refuse(refusal, (answer) => answerTo(party, frame, answer), party)
       }
       room.join(party, party.credential.principal, frame, (answer) => {
         if (isFailure(answer)) party.givesPlaceBack(room)
@@ -97,19 +97,19 @@ const answers: Answers = {
     withRoom(party, frame, (room) => {
       const { event, key, if: expected } = frame
       const who = party.credential.principal
-      room.send({ who, event, key, if: expected }, (answer) => answerTo(party, frame, answer))
+      room.send({ who, event, key, if: expected }, (answer) => answerTo(party, frame, answer), party)
     })
   },
 
   get: (party, frame) => {
     withRoom(party, frame, (room) => {
-      room.get(party.credential.principal, (answer) => answerTo(party, frame, answer))
+      room.get(party.credential.principal, (answer) => answerTo(party, frame, answer), party)
     })
   },
 
   history: (party, frame) => {
     withRoom(party, frame, (room) => {
-      room.history(party.credential.principal, frame, (answer) => answerTo(party, frame, answer))
+      room.history(party.credential.principal, frame, (answer) => answerTo(party, frame, answer), party)
     })
   },
 

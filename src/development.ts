@@ -4,17 +4,17 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 
-/** `config` with a secret of its own, where none is configured. Production never gets here without a key. */
-export function developmentSecret(config: Config): Config {
+/** `config` with a secret of its own, where none is configured. @param onMade told where one had to be made */
+export function developmentSecret(config: Config, onMade = (_file: string): void => {}): Config {
   if (config.production || config.jwtSecret || config.jwtPublicKey || config.jwksUrl) return config
-  return { ...config, jwtSecret: readOrMake(join(config.data, 'development-secret'), config.data) }
+  return { ...config, jwtSecret: readOrMake(join(config.data, 'development-secret'), config.data, onMade) }
 }
 
-function readOrMake(file: string, folder: string): string {
+function readOrMake(file: string, folder: string, onMade: (file: string) => void): string {
   mkdirSync(folder, { recursive: true })
   try {
     writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
-    console.error(`chartroom: a new secret for development is in ${file}; tokens signed with another are refused`)
+    onMade(file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

@@ -126,7 +126,9 @@ async function tellStory(config: Config, [connection]: string[]): Promise<void> 
 }
 
 function ownSecret(given: Config): string {
-  const { jwtSecret } = developmentSecret(given)
+  const { jwtSecret } = developmentSecret(given, (file) =>
+    console.error(`a new secret is in ${file}: only a server with this data folder knows it`),
+  )
   if (!jwtSecret) throw new ConfigError('this server holds no secret of its own; ask whoever holds its key for a token')
   return jwtSecret
 }

@@ -15,7 +15,7 @@ import type { Logger } from './logger.ts'
 import type { ServerFrames } from './protocol.ts'
 import { historyOf } from './recovery.ts'
 import type { JoinedRoom, Subscriber } from './subscription.ts'
-import type { Turns } from './turns.ts'
+import type { Asker, Turns } from './turns.ts'
 
 const DONE = (): void => {}
 
@@ -30,8 +30,9 @@ export abstract class RoomRequests implements JoinedRoom {
   protected abstract readonly attendance: Attendance
   protected abstract readonly blocking: Blocking
 
-  send(sending: Sending, answer: Answer): void {
+  send(sending: Sending, answer: Answer, asker?: Asker): void {
     this.turns.receive({
+      asker,
       decide: (draft) => {
         const decided = draft.send(sending)
         return () => answer(decided)
@@ -42,6 +43,7 @@ export abstract class RoomRequests implements JoinedRoom {
 
   join(subscriber: Subscriber, who: Principal, joining: Joining, answer: Answer): void {
     this.turns.receive({
+      asker: subscriber,
       decide: (draft) => {
         const hidden = this.audience.refuseEvents(joining.mode ?? 'state')
         const refused = draft.checkJoin(who) ?? hidden ?? draft.join(subscriber.id, who)
@@ -55,12 +57,13 @@ export abstract class RoomRequests implements JoinedRoom {
   }
 
   /** Gives a refusal that was decided elsewhere its turn among the answers (rule R2). */
-  refuse(refusal: Failure, answer: Answer): void {
-    this.turns.receive({ decide: () => () => answer(refusal), refuse: answer })
+  refuse(refusal: Failure, answer: Answer, asker?: Asker): void {
+    this.turns.receive({ asker, decide: () => () => answer(refusal), refuse: answer })
   }
 
   leave(subscriber: Subscriber, who: Principal, answer: Answer): void {
     this.turns.receive({
+      asker: subscriber,
       decide: (draft) => {
         const refused = draft.leave(subscriber.id, who.user)
         return () => {
@@ -72,8 +75,9 @@ export abstract class RoomRequests implements JoinedRoom {
     })
   }
 
-  get(who: Principal, answer: Answer): void {
+  get(who: Principal, answer: Answer, asker?: Asker): void {
     this.turns.receive({
+      asker,
       decide: (draft) => {
         const state = draft.checkJoin(who) ?? draft.peek()
         const show = () => (isFailure(state) ? state : this.audience.snapshot(state, who))
@@ -83,8 +87,14 @@ export abstract class RoomRequests implements JoinedRoom {
     })
   }
 
-  history(who: Principal, range: { since?: number | undefined; limit?: number | undefined }, answer: Answer): void {
+  history(
+    who: Principal,
+    range: { since?: number | undefined; limit?: number | undefined },
+    answer: Answer,
+    asker?: Asker,
+  ): void {
     this.turns.receive({
+      asker,
       decide: (draft) => {
         const refused = draft.checkJoin(who) ?? this.audience.refuseEvents()
         const shown = { ...range, show: this.audience.shownTo(who) }
@@ -100,6 +110,7 @@ export abstract class RoomRequests implements JoinedRoom {
    */
   recheck(subscriber: Subscriber, who: Principal, done = DONE): void {
     this.turns.receive({
+      asker: subscriber,
       decide: (draft) => {
         const refused = draft.checkJoin(who)
         const isPutOut = refused && !draft.leave(subscriber.id, who.user)
@@ -122,6 +133,7 @@ export abstract class RoomRequests implements JoinedRoom {
   lost(subscriber: Subscriber, who: Principal): void {
     const forget = () => this.attendance.forget(subscriber)
     this.turns.receive({
+      asker: subscriber,
       decide: (draft) => {
         draft.leave(subscriber.id, who.user)
         return forget

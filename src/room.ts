@@ -30,6 +30,8 @@ import { type Owner, type Request, type Tell, Turns } from './turns.ts'
 import type { Downtime } from './uptime.ts'
 import type { Wheel } from './wheel.ts'
 
+type PublicationFor = (subscription: Subscription) => Publication
+
 /** What a room needs around it. */
 export interface Surroundings {
   readonly log: Log
@@ -119,8 +121,7 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
     const { changes, tells } = this.blocking.watch('deciding', () => this.#transition(requests))
     const letters = this.#letters.append(changes)
     await (letters ? Promise.all([this.#append(changes), letters]) : this.#append(changes))
-    this.blocking.watch('showing', () => this.#publish(this.#diff(changes)))
-    await this.turns.tell(requests, tells)
+    await this.#publish(this.#diff(changes), requests, tells)
     this.blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))
     this.#supervisor.count(changes.failures, changes.time)
   }
@@ -155,14 +156,20 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   }
 
   /** 3: what changed for those who watch. */
-  #diff({ seq, records }: Changes): ((subscription: Subscription) => Publication) | undefined {
+  #diff({ seq, records }: Changes): PublicationFor | undefined {
     if (records.length === 0 || !this.#state) return undefined
     return this.audience.move(seq, this.#state, records)
   }
 
-  /** 4: the same bytes to every tab. */
-  #publish(publicationFor: ((subscription: Subscription) => Publication) | undefined): void {
-    if (publicationFor) this.attendance.publish(publicationFor)
+  /** 4: the same bytes to every tab; to those who asked together with their answers. */
+  #publish(publicationFor: PublicationFor | undefined, requests: Request<Draft>[], tells: Tell[]): Promise<void> {
+    if (!publicationFor) return this.turns.tell(requests, tells)
+    const askers = new Set<string>()
+    for (const { asker } of requests) if (asker) askers.add(asker.id)
+    this.blocking.watch('showing', () => this.attendance.publish(publicationFor, askers))
+    return this.turns.tell(requests, tells, ({ id }) => {
+      if (askers.delete(id)) this.blocking.watch('showing', () => this.attendance.publishTo(id, publicationFor))
+    })
   }
 
   // What the turns need.

@@ -15,12 +15,21 @@ const TURN = 1000
 
 /** `decide` says what the request makes of the draft, and gives back what tells it once that is durable. */
 export interface Request<Draft> {
+  /** The connection that is told, if it is one. */
+  readonly asker?: Asker | undefined
   decide(draft: Draft): Tell
   /** Answers where nothing could be made durable. */
   refuse(failure: Failure): void
 }
 
-export type Tell = () => void | Promise<void>
+/** Resolves, where it takes its time, when everything was told. */
+export type Tell = () => Promise<void> | undefined | void
+
+export interface Asker {
+  readonly id: string
+  /** What `run` has for it goes out in as few pieces as may be. */
+  together(run: () => void): void
+}
 
 /** Whose turns they are. */
 export interface Owner<Draft> {
@@ -110,19 +119,47 @@ export class Turns<Draft> implements Participant {
     this.rest()
   }
 
-  /** Answers in the order of the requests; who was told is taken off the list. */
-  async tell(requests: Request<Draft>[], tells: Tell[]): Promise<void> {
-    for (const tell of tells) {
-      const request = requests.shift()
-      try {
-        const telling = tell()
-        if (telling) await telling
-      } catch (error) {
-        this.#logger.error({ err: error, topic: this.#owner.name }, 'an answer could not be given')
-        const isDamaged = error instanceof DamagedLog
-        request?.refuse(isDamaged ? this.#failure() : failure('internal', 'the answer could not be given'))
+  /**
+   * Answers in the order of the requests; who was told is taken off the list. What one who asks is told goes out together,
+   * behind what `before` has for them.
+   */
+  async tell(requests: Request<Draft>[], tells: Tell[], before = (_asker: Asker): void => {}): Promise<void> {
+    while (tells.length > 0) {
+      const asker = requests[0]?.asker
+      let telling: Promise<void> | undefined
+      const run = (): void => {
+        if (asker) before(asker)
+        telling = this.#tellSome(requests, tells, asker)
       }
+      if (asker) asker.together(run)
+      else run()
+      if (telling) await telling
     }
+  }
+
+  /** Tells one who asks, up to what takes its time. */
+  #tellSome(requests: Request<Draft>[], tells: Tell[], asker: Asker | undefined): Promise<void> | undefined {
+    do {
+      const telling = this.#tellOne(requests.shift(), tells.shift() as Tell)
+      if (telling) return telling
+    } while (tells.length > 0 && requests[0]?.asker === asker)
+    return undefined
+  }
+
+  #tellOne(request: Request<Draft> | undefined, tell: Tell): Promise<void> | undefined {
+    try {
+      return tell()?.catch((error: unknown) => this.#untold(request, error))
+    } catch (error) {
+      this.#untold(request, error)
+      return undefined
+    }
+  }
+
+  #untold(request: Request<Draft> | undefined, error: unknown): void {
+    this.#logger.error({ err: error, topic: this.#owner.name }, 'an answer could not be given')
+    request?.refuse(
+      error instanceof DamagedLog ? this.#failure() : failure('internal', 'the answer could not be given'),
+    )
   }
 
   /** Waits for the next request, or goes on where there is something to do. */

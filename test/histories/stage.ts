@@ -163,6 +163,7 @@ class Stage {
         const isWatching = tab.room && tab.mode !== 'events' && tab.seq !== undefined && !tab.congested
         if (isWatching) assert((tab.seq ?? 0) >= seq, 'the patch comes before the ok (rule R2)')
       }),
+      tab,
     )
   }
 
