@@ -7,17 +7,10 @@
  */
 import { type AnyStateMachine, StateMachine } from 'xstate'
 import { DEFAULT_POLICY, type MachineFile } from './machine-file.ts'
-import {
-  hasUnseen,
-  type Kind,
-  machinesOf,
-  missingNames,
-  nodesOf,
-  type Reference,
-  type StateNode,
-} from './machine-names.ts'
+import { strangeKeys } from './machine-keys.ts'
+import { hasUnseen, type Kind, machinesOf, missingNames, nodesOf, type Reference } from './machine-names.ts'
 import { unreachable } from './machine-reach.ts'
-import { explained } from './machine-source.ts'
+import { targetFaults } from './machine-targets.ts'
 import { nearest } from './nearest.ts'
 import { TIMER_POLICIES } from './uptime.ts'
 
@@ -40,9 +33,7 @@ const RULES = ['join', 'send']
 export function findings(file: Given): Finding[] {
   if (!(file.default instanceof StateMachine)) return [noMachine(file), ...exportFindings(file)]
   const machine = file.default as AnyStateMachine
-  const lost = initialFindings(machine)
-  const chart = lost.length > 0 ? lost : chartFindings(machine)
-  return [...exportFindings(file), ...chart, ...eventFindings(machine, file)]
+  return [...exportFindings(file), ...chartFindings(machine), ...eventFindings(machine, file)]
 }
 
 function noMachine(file: Given): Finding {
@@ -53,10 +44,13 @@ function noMachine(file: Given): Finding {
 function exportFindings(file: Given): Finding[] {
   return [
     ...unknownNames('', file, EXPORTS, (name) => nearest(name, EXPORTS) !== undefined),
+    ...['access', 'policy', 'schemas', 'migrate'].flatMap((name) => needObject(name, file[name])),
     ...unknownNames('access.', file.access, RULES),
     ...unknownNames('policy.', file.policy, Object.keys(DEFAULT_POLICY)),
+    ...unknownNames('schemas.', file.schemas, ['events']),
     ...policyFindings((file.policy ?? {}) as object),
-    ...['view', 'viewEvent'].flatMap((name) => needFunction(name, file[name], '(state, who) => ...')),
+    ...needFunction('view', file.view, '(state, who) => ...'),
+    ...needFunction('viewEvent', file.viewEvent, '(record, who) => ...'),
     ...RULES.flatMap((name) =>
       needFunction(`access.${name}`, (file.access as Given | undefined)?.[name], '(who) => ...'),
     ),
@@ -72,7 +66,7 @@ function unknownNames(
   known: readonly string[],
   isMeant = (_name: string) => true,
 ): Finding[] {
-  const unknown = Object.keys((given ?? {}) as object).filter((name) => !known.includes(name) && isMeant(name))
+  const unknown = Object.keys(isObject(given) ? given : {}).filter((name) => !known.includes(name) && isMeant(name))
   return unknown.map((name) => {
     const meant = nearest(name, known)
     const advice = meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${prefix}${meant}?`
@@ -102,6 +96,16 @@ function timersFindings(value: unknown): Finding[] {
   const what = `policy.timers: expected ${TIMER_POLICIES.join(', ')}, got ${JSON.stringify(value)}`
   return [{ what, names: ['timers'] }]
 }
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function needObject(name: string, value: unknown): Finding[] {
+  if (value === undefined || isObject(value)) return []
+  return [{ what: `${name}: expected an object, got ${shown(value)}`, names: [name] }]
+}
+
+const shown = (value: unknown): string => (typeof value === 'function' ? 'a function' : JSON.stringify(value))
 
 function needFunction(name: string, value: unknown, example: string): Finding[] {
   if (value === undefined || typeof value === 'function') return []
@@ -139,31 +143,22 @@ function noWay(version: string): Finding {
   return { what: `${what}; give version a new value, or leave migrate.${version} out`, names: ['migrate'] }
 }
 
-/** A first state that does not exist is not looked for until something enters the one around it. */
-function initialFindings(machine: AnyStateMachine): Finding[] {
-  const nodes = [...machinesOf(machine)].flatMap(({ root }) => nodesOf(root))
-  return nodes.filter(({ config }) => config.initial !== undefined).flatMap(initialFault)
-}
-
-function initialFault(node: StateNode): Finding[] {
-  try {
-    void node.initial
-    return []
-  } catch (error) {
-    const first = node.config.initial as string | { target?: string }
-    const name = typeof first === 'string' ? first : `${first.target}`
-    return [{ what: explained((error as Error).message), names: [name] }]
-  }
-}
-
 function chartFindings(machine: AnyStateMachine): Finding[] {
   const machines = [...machinesOf(machine)]
+  const lost = machines.flatMap(targetFaults)
+  const strange = machines.flatMap(strangeWords)
   const missing = machines.flatMap((each) => missingNames(each).map((reference) => nothingBehind(each, reference)))
-  const lonely = machines.flatMap(unreachable).map((node): Finding => {
+  // What leads nowhere may have been meant to lead there.
+  const lonely = (lost.length > 0 ? [] : machines.flatMap(unreachable)).map((node): Finding => {
     const what = `nothing leads to the state ${node.id}; write a transition to it, or leave it out`
     return { what, names: [node.key], isNote: true }
   })
-  return [...missing, ...lonely, ...(machines.some(hasUnseen) ? [UNSEEN] : [])]
+  return [...lost, ...strange, ...missing, ...lonely, ...(machines.some(hasUnseen) ? [UNSEEN] : [])]
+}
+
+function strangeWords(machine: AnyStateMachine): Finding[] {
+  const words = nodesOf(machine.root).flatMap(strangeKeys)
+  return words.map(({ what, name, isNote }) => ({ what, names: [name], ...(isNote && { isNote }) }))
 }
 
 const UNSEEN: Finding = {
@@ -189,8 +184,20 @@ function eventFindings(machine: AnyStateMachine, { schemas }: Given): Finding[] 
   const types = [...new Set(nodesOf(machine.root).flatMap((node) => [...node.transitions.keys()]))]
   const known = types.filter((type) => !OF_XSTATE.test(type))
   const strange = known.flatMap(strangeEvent)
-  const events = Object.entries((schemas as MachineFile['schemas'])?.events ?? {})
-  return [...strange, ...events.flatMap(([type, schema]) => schemaFindings(type, schema, known))]
+  const events = (schemas as MachineFile['schemas'])?.events ?? {}
+  if (!isObject(events) || isStandardSchema(events)) return [...strange, NO_EVENTS]
+  return [...strange, ...Object.entries(events).flatMap(([type, schema]) => schemaFindings(type, schema, known))]
+}
+
+const NO_EVENTS: Finding = {
+  what: 'schemas.events: expected an object with a schema for each event type; write "{ go: z.looseObject({ ... }) }"',
+  names: ['events'],
+  behind: 'schemas',
+}
+
+function isStandardSchema(value: unknown): boolean {
+  const standard = (value as Given | null | undefined)?.['~standard'] as { validate?: unknown } | undefined
+  return typeof standard?.validate === 'function'
 }
 
 function strangeEvent(type: string): Finding[] {
@@ -204,7 +211,7 @@ function strangeEvent(type: string): Finding[] {
 }
 
 function schemaFindings(type: string, schema: unknown, known: readonly string[]): Finding[] {
-  const isSchema = typeof (schema as Given | undefined)?.['~standard'] === 'object'
+  const isSchema = isStandardSchema(schema)
   const notSchema = {
     what: `schemas.events[${JSON.stringify(type)}]: expected a Standard Schema, e.g. z.looseObject({ ... })`,
     names: [type],

@@ -5,12 +5,15 @@
  * Always true: a file that passes can be hosted by this version with everything that it promises kept; all mistakes of all
  * files are told at once.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { AnyStateMachine } from 'xstate'
+import { birthFault } from './machine-birth.ts'
 import { type Finding, findings } from './machine-check.ts'
 import type { LoadedFile, MachineFile } from './machine-file.ts'
-import { lineOf, loadFault } from './machine-source.ts'
+import { lineOf, lineOfFrame, loadFault } from './machine-source.ts'
+import { targetFaults, withoutFaults } from './machine-targets.ts'
 
 /** What was found in one file. */
 export interface Look {
@@ -53,11 +56,14 @@ export function tell(path: string, { line, what }: Remark): string {
   return `${path}${line === undefined ? '' : `:${line}`}  ${what}`
 }
 
-/** Looks at every machine file of a folder, also behind a bad one. @throws {MachineFileError} where there is none. */
+/**
+ * Looks at every machine file of a folder, also behind a bad one; or at one file.
+ * @throws {MachineFileError} where there is none.
+ */
 export async function lookAtMachineFiles(folder: string): Promise<Look[]> {
   const looks: Look[] = []
-  for (const file of machineFiles(folder)) {
-    const look = await lookAt(join(folder, file))
+  for (const path of machineFiles(folder)) {
+    const look = await lookAt(path)
     const twin = looks.find(({ name }) => name === look.name)
     const what = `${twin?.path} is called ${look.name} as well; rename one of them`
     looks.push(
@@ -68,36 +74,61 @@ export async function lookAtMachineFiles(folder: string): Promise<Look[]> {
   return looks
 }
 
-function machineFiles(folder: string): string[] {
+function machineFiles(path: string): string[] {
+  if (isOneFile(path)) return isMachineFile(path) ? [path] : []
   try {
-    return readdirSync(folder)
-      .filter((file) => /\.(ts|js)$/.test(file) && !file.endsWith('.d.ts'))
+    return readdirSync(path)
+      .filter(isMachineFile)
       .sort()
+      .map((file) => join(path, file))
   } catch (error) {
-    throw new MachineFileError(`${folder}: ${(error as Error).message}; name the folder with --machines`)
+    throw new MachineFileError(`${path}: ${(error as Error).message}; name the folder with --machines`)
   }
 }
+
+const isMachineFile = (file: string): boolean => /\.(ts|js)$/.test(file) && !file.endsWith('.d.ts')
+
+/** Whether this is a file and no folder of them. */
+export const isOneFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
 const MISNAMED =
   'a machine file is named in lower case, digits and dashes, beginning with a letter; write e.g. "my-room.ts"'
 
 async function lookAt(path: string): Promise<Look> {
   const name = basename(path, extname(path))
-  const wrongName = /^[a-z][a-z0-9-]*$/.test(name) ? [] : [{ what: MISNAMED, line: undefined, isNote: false }]
   const text = readFileSync(path, 'utf8')
+  const wrongName = /^[a-z][a-z0-9-]*$/.test(name) ? [] : [{ what: MISNAMED, line: undefined, isNote: false }]
+  const { file, remarks } = await lookInto(name, path, text)
+  const all = [...wrongName, ...remarks]
+  return { name, path, file: all.every(({ isNote }) => isNote) ? file : undefined, remarks: all }
+}
+
+async function lookInto(name: string, path: string, text: string): Promise<Pick<Look, 'file' | 'remarks'>> {
+  const made: AnyStateMachine[] = []
   try {
-    const file: Partial<MachineFile> = await import(pathToFileURL(resolve(path)).href)
-    const remarks = [...wrongName, ...findings({ ...file }).map((finding) => placed(finding, text))]
-    const isHosted = remarks.every(({ isNote }) => isNote)
-    return { name, path, file: isHosted ? { ...(file as MachineFile), path } : undefined, remarks }
-  } catch (error) {
+    const exported: Partial<MachineFile> = await withoutFaults(() => import(pathToFileURL(resolve(path)).href), made)
+    const found = findings({ ...exported })
+    const file = { ...(exported as MachineFile), path }
+    const all = [...found, ...lostIn(made).filter(({ what }) => found.every((known) => known.what !== what))]
+    const remarks = all.map((finding) => placed(finding, text))
     return {
-      name,
-      path,
-      file: undefined,
-      remarks: [...wrongName, { ...loadFault(error, resolve(path), text), isNote: false }],
+      file,
+      remarks: remarks.every(({ isNote }) => isNote) ? [...remarks, ...unborn(name, file, text)] : remarks,
     }
+  } catch (error) {
+    const lost = lostIn(made).map((finding) => placed(finding, text))
+    return { file: undefined, remarks: [...lost, { ...loadFault(error, resolve(path), text), isNote: false }] }
   }
+}
+
+/** What leads nowhere in the machines that a file makes, exported or not. */
+const lostIn = (made: readonly AnyStateMachine[]): Finding[] => made.flatMap(targetFaults)
+
+function unborn(name: string, file: LoadedFile, text: string): Remark[] {
+  const fault = birthFault(name, file)
+  if (!fault) return []
+  const { line, ...remark } = placed(fault, text)
+  return [{ ...remark, line: (fault.error && lineOfFrame(fault.error, resolve(file.path))) ?? line }]
 }
 
 function placed({ what, names, behind, isNote }: Finding, text: string): Remark {

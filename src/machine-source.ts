@@ -6,6 +6,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
+import { nearest } from './nearest.ts'
 
 /** What is wrong, in words, and where, as far as anybody knows. */
 export interface Fault {
@@ -44,7 +45,7 @@ export function loadFault(error: unknown, path: string, text: string): Fault {
   const { code } = error as NodeJS.ErrnoException
   if (code?.endsWith('_NOT_FOUND') || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return missingFault(error, path, text)
   if (isOfXState(error)) return chartFault(error, path, text)
-  return { what: `${error.name} as it is loaded: ${oneLine(error.message)}`, line: framedLine(error, path) }
+  return { what: `${error.name} as it is loaded: ${oneLine(error.message)}`, line: lineOfFrame(error, path) }
 }
 
 const oneLine = (message: string): string =>
@@ -65,7 +66,7 @@ function transformFault({ message }: Error, path: string): Fault | undefined {
 /** Node tells the line of a module that is no JavaScript to its own output alone. */
 function syntaxFault(error: SyntaxError, path: string): Fault {
   const what = /^The requested module/.test(error.message) ? error.message : `it is no JavaScript: ${error.message}`
-  return { what, line: framedLine(error, path) ?? lineOfSyntax(path) }
+  return { what, line: lineOfFrame(error, path) ?? lineOfSyntax(path) }
 }
 
 function lineOfSyntax(path: string): number | undefined {
@@ -79,7 +80,7 @@ function lineOfSyntax(path: string): number | undefined {
 }
 
 /** The line of the file itself that a stack names. */
-const framedLine = ({ stack = '' }: Error, path: string): number | undefined => lineBehind(path, stack)
+export const lineOfFrame = ({ stack = '' }: Error, path: string): number | undefined => lineBehind(path, stack)
 
 function lineBehind(path: string, text: string): number | undefined {
   for (const name of [path, pathToFileURL(path).href]) {
@@ -108,27 +109,21 @@ function missingFault({ message }: Error, path: string, text: string): Fault {
 const isOfXState = ({ stack = '' }: Error): boolean =>
   /node_modules[\\/]xstate[\\/]/.test(stack.split('\n').find((line) => /^\s+at /.test(line)) ?? '')
 
-/** XState found it while it made the machine: the last name that it quotes is what it missed, or where. */
+/** XState found it while it made the machine, and so there is none that could be looked at. */
 function chartFault(error: Error, path: string, text: string): Fault {
-  const what = oneLine(error.message)
-  return { what: explained(what), line: lineNamed(what, text) ?? framedLine(error, path) }
-}
-
-/** The line of what XState quotes: the state that it did not find before the one that it looked in. */
-export function lineNamed(message: string, text: string): number | undefined {
-  const quoted = [...message.matchAll(/(?:Child state(?: node)?|Initial state node) ['"]([^'"]+)['"]/g)].map(
-    ([, name]) => name as string,
-  )
-  const names = quoted.flatMap((name) => [name, `.${name}`])
-  for (const name of names) {
-    const line = lineOf(text, name)
-    if (line !== undefined) return line
+  const { what, line } = misspeltInitial(error, text) ?? {
+    what: oneLine(error.message).replace(/\.$/, ''),
+    line: lineOfFrame(error, path),
   }
-  return undefined
+  return { what: `${what}; the rest of the file cannot be looked at until this is mended`, line }
 }
 
-/** XState's own words, and what to write instead. */
-export function explained(what: string): string {
-  const isTarget = /does not exist on|not found on/.test(what)
-  return `${what.replace(/\.$/, '')}${isTarget ? '; name a state that is there ("#id" for one elsewhere in the machine, ".child" for one within)' : ''}`
+/** The state has an `initial`, by another name. */
+function misspeltInitial({ message }: Error, text: string): Fault | undefined {
+  const [, id] = /No initial state specified for compound state node "#(.+)"\. Try/.exec(message) ?? []
+  if (id === undefined) return undefined
+  const keys = [...withoutComments(text).matchAll(/(\w+)['"]?\s*:/g)].map(([, key]) => key as string)
+  const wrong = keys.find((key) => key !== 'initial' && nearest(key, ['initial']) !== undefined)
+  if (wrong === undefined) return undefined
+  return { what: `${wrong}: no such name in a state (${id}); did you mean initial?`, line: lineOf(text, wrong) }
 }

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { lookAtMachineFiles } from '../src/machine-load.ts'
 import { blocks } from './fixtures/as-written.ts'
 import { flip } from './fixtures/damage.ts'
 import { ROOT, ServerProcess, startServer } from './fixtures/server.ts'
@@ -94,22 +95,155 @@ const MISTAKES: Readonly<Record<string, readonly [text: string, told: string | R
     3,
   ],
   'initial.ts': [
-    chart(`initial: 'oof',\nstates: { a: {} }`),
-    /^Initial state node "oof" not found .*; name a state that/,
+    chart(`initial: 'oof',\nstates: { a: {}, b: {} }, on: { go: '.b' }`),
+    'no child state of (machine) is called "oof" (its initial); there are a, b',
     3,
   ],
   'initial-deep.ts': [
-    chart(`initial: 'a',\nstates: { a: {}, b: {\n  initial: 'oof', states: { c: {} } } },\non: { go: '.b' }`),
-    /^Initial state node "oof" not found .*; name a state/,
+    chart(`initial: 'a',\nstates: { a: {}, b: {\n  initial: '#cook', states: { cook: {} } } },\non: { go: '.b' }`),
+    'no child state of (machine).b is called "#cook" (its initial); did you mean cook?',
     5,
   ],
+  'initial-none.ts': [chart(`initial: 'a'`), /^no child state .* is called "a" .*; there are none; leave it out$/, 3],
   'target.ts': [
-    chart(`initial: 'a',\nstates: { a: {\n  on: { go: 'oof' } } }`),
-    /Child state 'oof' does not exist .*; name a state/,
+    chart(`initial: 'a',\nstates: { a: {\n  on: { go: 'cookin' } }, cooking: {} }, on: { on: '.cooking' }`),
+    'no state of (machine) is called "cookin" ((machine).a, on go); did you mean "cooking"?',
     5,
   ],
-  'target-id.ts': [chart(`on: {\n  go: '#oof' }`), /'#oof' does not exist .*; name a state/, 4],
-  'no-initial.ts': [chart(`states: {\n a: {} }`), /^No initial state specified .* Try adding/, 2],
+  'target-none-near.ts': [
+    chart(`initial: 'a',\nstates: { a: {\n  after: { 10: ['oof'] } }, b: {} }, on: { go: '.b' }`),
+    'no state of (machine) is called "oof" ((machine).a, after 10); there are a, b ("#id" is one elsewhere in the machine, ".child" one within)',
+    5,
+  ],
+  'target-of-invoke.ts': [
+    chart(
+      `initial: 'a', states: { b: { initial: 'deep', states: { deep: {} } }, a: { invoke: { src: 'work',\n onDone: { target: 'deep' } } } }`,
+      '{ actors: { work: createMachine({}) } }',
+    ),
+    'no state of (machine) is called "deep" ((machine).a, invoke, onDone); did you mean "#(machine).b.deep"?',
+    4,
+  ],
+  'target-absolute.ts': [
+    chart(`id: 'kitchen', initial: 'a', states: { a: {}, cooking: {} },\non: { go: '#kitchen.cookin' }`),
+    'no state of kitchen is called "cookin" (kitchen, on go); did you mean "#kitchen.cooking"?',
+    4,
+  ],
+  'target-id.ts': [
+    chart(`on: {\n  go: '#oof' }`),
+    'no state has the id "oof" ((machine), on go); there are #(machine)',
+    4,
+  ],
+  'target-no-id.ts': [
+    chart(`id: 'kitchen', initial: 'a', states: { a: {} },\non: { go: '#a' }`),
+    'no state has the id "a" (kitchen, on go); did you mean "#kitchen.a"? That one has no id of its own',
+    4,
+  ],
+  'target-no-dot.ts': [
+    chart(`initial: 'a', states: { a: {} },\non: { go: 'a' }`),
+    '"a" ((machine), on go) leads nowhere; did you mean ".a"?',
+    4,
+  ],
+  'target-history.ts': [
+    chart(
+      `initial: 'a', states: { a: {}, last: { type: 'history',\n target: 'oof' }, c: {} }, on: { go: '.last', on: '.c' }`,
+    ),
+    /^no state of \(machine\) is called "oof" \(\(machine\)\.last, history target\); there are a, last, c/,
+    4,
+  ],
+  'no-initial-misspelt.ts': [
+    chart(`states: { a: {} },\ninital: 'a'`),
+    'inital: no such name in a state ((machine)); did you mean initial?; the rest of the file cannot be looked at until this is mended',
+    4,
+  ],
+  'key-transition.ts': [
+    chart(`on: { go: { actions: [],\n  gaurd: 'isReady' } }`, '{ guards: { isReady: () => true } }'),
+    'gaurd: no such name in a transition ((machine), on go); did you mean guard?',
+    4,
+  ],
+  'key-elsewhere.ts': [
+    chart(`on: { go: {\n  entry: [] } }`),
+    'entry: no such name in a transition ((machine), on go); there are target, guard, actions, reenter, meta, description',
+    4,
+  ],
+  'key-renamed.ts': [
+    chart(`always: [{ guard: () => false }], on: { go: {\n  cond: () => false } }`),
+    /^cond: no such name in a transition .* did you mean guard\?/,
+    4,
+  ],
+  'key-state.ts': [
+    chart(`initial: 'a', states: { a: {\n  onn: {} } }`),
+    'onn: no such name in a state ((machine).a); did you mean on?',
+    4,
+  ],
+  'key-machine.ts': [chart(`\nallways: []`), 'allways: no such name in a machine ((machine)); did you mean always?', 4],
+  'key-parallel.ts': [
+    chart(`type: 'parallel', states: { a: {} },\ninital: 'a'`),
+    'inital: no such name in a machine ((machine)); did you mean initial?',
+    4,
+  ],
+  'key-invoke.ts': [
+    chart(`invoke: { src: 'work',\n  onDoen: {} }`, '{ actors: { work: createMachine({}) } }'),
+    'onDoen: no such name in an invoke ((machine)); did you mean onDone?',
+    4,
+  ],
+  'key-type.ts': [
+    chart(`states: { a: {} },\ntype: 'paralel'`),
+    'no type of state is called "paralel" ((machine)); did you mean parallel?',
+    4,
+  ],
+  'schemas-misspelt.ts': [
+    `${PLAIN}export const schemas = {\n  event: { go: {} } }`,
+    'schemas.event: no such name; did you mean schemas.events?',
+    4,
+  ],
+  'schemas-of-all.ts': [
+    `${PLAIN}import { z } from 'zod'\nexport const schemas = {\n  events: z.object({}) }`,
+    /^schemas\.events: expected an object with a schema for each event type; write "\{ go: z\./,
+    5,
+  ],
+  'schema-no-schema.ts': [
+    `${PLAIN}export const schemas = { events: {\n  go: { '~standard': { version: 1 } } } }`,
+    /^schemas\.events\["go"\]: expected a Standard Schema/,
+    4,
+  ],
+  'no-object.ts': [`${PLAIN}export const access = () => true`, 'access: expected an object, got a function', 3],
+  'view-event.ts': [
+    `${PLAIN}export const view = () => ({})\nexport const viewEvent = 3`,
+    'viewEvent: expected a function, got 3; write "(record, who) => ..."',
+    4,
+  ],
+  'born-with-date.ts': [
+    chart(`context: { a: [{\n  startedAt: new Date() }] }`),
+    /^context\.a\.0\.startedAt: a Date is no JSON; keep a Date as its number/,
+    4,
+  ],
+  'born-with-actor.ts': [
+    chart(
+      `context: ({ input, spawn }) => ({ ...input,\n  worker: spawn('work') })`,
+      '{ actors: { work: createMachine({}) } }',
+    ),
+    /^context\.worker: a Actor is no JSON; .* an actor as its id$/,
+    4,
+  ],
+  'born-with-nan.ts': [
+    chart(`context: {\n  sum: Number('a') }`),
+    /^context\.sum: NaN is no JSON; write another number/,
+    4,
+  ],
+  'born-throwing.ts': [
+    chart(`context: () => {\n  throw new Error('no\\nlight') }`),
+    'a room cannot be born: no light; mend the context, or what is done on entry',
+    4,
+  ],
+  'born-endless.ts': [
+    chart(`on: { go: {} }, initial: 'a',\nstates: { a: { always: 'b' }, b: { always: 'a' } }`),
+    /^a room cannot be born: one event led to more than 1000 microsteps/,
+  ],
+  'no-initial.ts': [
+    chart(`states: {\n a: {} }`),
+    /^No initial state specified .* Try adding .*; the rest of the file cannot be looked at/,
+    2,
+  ],
   'guard.ts': [
     chart(`on: {\n  go: { guard: 'isRaedy', actions: [] } }`, '{ guards: { isReady: () => true } }'),
     'no guard is called "isRaedy" ((machine)); did you mean isReady?',
@@ -213,6 +347,8 @@ t.test('CHECK-2 what may be meant so is a note, and no file is refused for it', 
     ),
     'mute.ts': `${PLAIN}export const view = () => ({})\n`,
     'newer.ts': `${PLAIN}export const version = '2'\n`,
+    'of-key.ts': chart(`context: ({ input }) => ({\n  table: Number(input.key.slice(4)) })`),
+    'own-word.ts': chart(`entry: () => console.log('an effect'),\ncolour: 'red'`),
     'unseen.ts': `import { createMachine, enqueueActions } from 'xstate'
       export default createMachine({
         entry: enqueueActions(({ enqueue }) => enqueue('nothing')) })`,
@@ -226,6 +362,10 @@ t.test('CHECK-2 what may be meant so is a note, and no file is refused for it', 
       /mute\.ts:3 {2}note: there is a view and no viewEvent: nobody is shown an event/,
       'newer  version 2, 1 state, events: go',
       /newer\.ts:3 {2}note: version is '2' and nothing migrates/,
+      'of-key  version 1, 1 state, events: none',
+      /of-key\.ts:4 {2}note: with the key "check": context\.table: NaN is no JSON/,
+      'own-word  version 1, 1 state, events: none',
+      /own-word\.ts:4 {2}note: colour: no such name in a machine \(\(machine\)\); there are initial, /,
       'unseen  version 1, 1 state, events: none',
       /unseen\.ts:3 {2}note: what enqueueActions does is seen only as it runs/,
     ],
@@ -236,6 +376,8 @@ t.test('CHECK-2 what may be meant so is a note, and no file is refused for it', 
     ok: true,
     files: [
       { name: 'lonely', version: '1', states: 4, events: ['go'], remarks: [{ line: 5, isNote: true }] },
+      {},
+      {},
       {},
       {},
       {},
@@ -254,6 +396,26 @@ export default setup({}).createMachine({ id: 'long', initial: 's0', states: { ..
   t.equal(code, 0)
   t.match(said, ['long  version 1, 10002 states, events: next', /note: .*alone/])
   t.equal(said.length, 2)
+})
+
+t.test('CHECK-1 one file alone, and a target that leads nowhere hides nothing else', async (t) => {
+  const many = `${chart(`initial: 'oof', states: { a: {\n  on: { go: '#cookin' } }, cooking: { id: 'cooking' } }, on: {\n  stay: { gaurd: 'x', actions: 'ring' } }`)}
+export const schemas = { event: {} }\n`
+  const folder = folderWith(t, { 'many.ts': many, 'other.ts': 'export default 1', 'read.md': '' })
+  const file = join(folder, 'many.ts')
+  t.match(await check(file), {
+    code: 1,
+    said: [
+      `${file}:8  schemas.event: no such name; did you mean schemas.events?`,
+      /many\.ts:3 {2}no child state of \(machine\) is called "oof"/,
+      /many\.ts:4 {2}no state has the id "cookin" .* did you mean "#cooking"\?$/,
+      /many\.ts:5 {2}gaurd: /,
+      /many\.ts:5 {2}no action is called "ring"/,
+    ],
+    complained: [],
+  })
+  const other = join(folder, 'read.md')
+  await t.rejects(lookAtMachineFiles(other), { message: `${other}: no machine file (.ts or .js) in it` })
 })
 
 t.test('CHECK-3 the machines of the project are without a mistake; a folder without any is refused', async (t) => {
