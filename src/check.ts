@@ -5,10 +5,10 @@
  */
 import { checkDeployment, isBad, tellVerdicts } from './deploy-check.ts'
 import type { LoadedFile, MachineFile } from './machine-file.ts'
-import { type Look, lookAtMachineFiles, mistakesOf, tell } from './machine-load.ts'
+import { isOneFile, type Look, lookAtMachineFiles, mistakesOf, tell } from './machine-load.ts'
 import { nodesOf } from './machine-names.ts'
 
-export const CHECK_USAGE = `chartroom check [folder]           find the mistakes in machine files, each with its line
+export const CHECK_USAGE = `chartroom check [folder or file]   find the mistakes in machine files, each with its line
 chartroom check --deploy           replay the stored rooms of --data under the machine files as they are now`
 
 export interface CheckOptions {
@@ -32,7 +32,8 @@ export async function checkCommand(options: CheckOptions, print: Print, complain
     return isSound
   }
   const files = new Map(looks.map(({ name, file }) => [name, file as LoadedFile]))
-  const verdicts = await checkDeployment({ ...options, files, onProgress: complain })
+  const machine = isOneFile(options.folder) ? looks[0]?.name : undefined
+  const verdicts = await checkDeployment({ ...options, files, machine, onProgress: complain })
   const isAsBefore = !verdicts.some(isBad)
   if (options.json) print(JSON.stringify({ ok: isAsBefore, rooms: verdicts }, null, 2))
   else for (const line of tellVerdicts(verdicts)) print(line)

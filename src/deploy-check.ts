@@ -29,27 +29,34 @@ export interface Verdict {
   readonly difference?: Difference
   /** Why the room could not be looked at, or cannot go on. */
   readonly trouble?: string
+  /** There is no machine of its name, so that nothing could be compared. */
+  readonly isOrphan?: true
 }
 
 export interface Deployment {
   readonly files: ReadonlyMap<string, LoadedFile>
   readonly data: string
-  /** One room alone. */
+  /** One room alone, or the rooms of one machine. */
   readonly room: string | undefined
+  readonly machine: string | undefined
   /** Is told now and then how far it has come. */
   onProgress(line: string): void
 }
+
+/** What becomes of a room without a machine. */
+const OTHERWISE = 'leave it: it answers unknown_machine, and what is stored of it stays'
 
 /** Milliseconds from one word of progress to the next. */
 const PROGRESS = 3000
 
 /** @throws where there is no log, or all of it is damaged. */
 export async function checkDeployment(deployment: Deployment): Promise<Verdict[]> {
-  const { data, files, room: only } = deployment
+  const { data, files, room: only, machine } = deployment
   const damages = await damagesOf(data)
   const log = openLmdbLogToRead(data)
   try {
-    const rooms = (await log.topics('')).filter((name) => !name.startsWith('$') && (only ?? name) === name)
+    const prefix = machine === undefined ? '' : `${machine}/`
+    const rooms = (await log.topics(prefix)).filter((name) => !name.startsWith('$') && (only ?? name) === name)
     if (only !== undefined && rooms.length === 0)
       throw new Error(`nothing is stored of ${only}; "chartroom log ls" lists what is`)
     const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
@@ -89,7 +96,8 @@ async function verdictOn(
   if (!machine)
     return {
       ...nothing,
-      trouble: `there is no machine file ${name}.ts; put it back, or the room answers unknown_machine`,
+      trouble: `could not be compared: there is no machine of that name; put ${name}.ts back, or ${OTHERWISE}`,
+      isOrphan: true,
     }
   if (damage !== undefined) return { ...nothing, trouble: `it is damaged: ${damage}` }
   try {
@@ -140,7 +148,18 @@ export function tellVerdicts(verdicts: readonly Verdict[]): string[] {
   const total = `${counted(verdicts.length, 'room')}, ${counted(events, 'event')}`
   if (bad.length === 0) return [...lines, `${total}: all as before`]
   const hint = bad.some(({ difference }) => difference) ? HINT.split('\n') : []
-  return [...lines, ...hint, `${total}: ${counted(bad.length, 'room')} would behave differently`]
+  return [...lines, ...hint, `${total}: ${tellBad(bad)}`]
+}
+
+/** Each room counts once. */
+function tellBad(bad: readonly Verdict[]): string {
+  const kinds = [
+    [bad.filter(({ difference }) => difference), 'would behave differently'],
+    [bad.filter(({ difference, isOrphan }) => !difference && !isOrphan), 'could not be served'],
+    [bad.filter(({ isOrphan }) => isOrphan), 'could not be compared'],
+  ] as const
+  const told = kinds.filter(([rooms]) => rooms.length > 0)
+  return told.map(([rooms, what]) => `${counted(rooms.length, 'room')} ${what}`).join(', ')
 }
 
 export const isBad = ({ difference, trouble }: Verdict): boolean => difference !== undefined || trouble !== undefined
@@ -160,6 +179,7 @@ function tellMachine(verdicts: readonly Verdict[]): string[] {
 
 function tellCounts(verdicts: readonly Verdict[]): string {
   const bad = verdicts.filter(isBad).length
+  const how = verdicts.some(({ isOrphan }) => isOrphan) ? 'could not be compared' : 'not as before'
   const notCompared = [
     [sum(verdicts, 'outdated'), 'of an older version not compared'],
     [sum(verdicts, 'unseen'), 'with what is no JSON not compared'],
@@ -167,7 +187,7 @@ function tellCounts(verdicts: readonly Verdict[]): string {
   ] as const
   return [
     `${verdicts[0]?.machine}  ${counted(verdicts.length, 'room')}, ${counted(sum(verdicts, 'compared'), 'event')}`,
-    bad === 0 ? 'as before' : `${bad} not as before`,
+    bad === 0 ? 'as before' : `${bad} ${how}`,
     ...notCompared.filter(([count]) => count > 0).map(([count, why]) => `${counted(count, 'event')} ${why}`),
   ].join(', ')
 }

@@ -593,14 +593,17 @@ t.test('CHECK-4 --deploy', async (t) => {
     const gone = await deployed({}, ['auction', 'chat', 'workflow'])
     t.equal(gone.code, 1)
     t.match(gone.said.slice(2), [
-      'counter/a  there is no machine file counter.ts; put it back, or the room answers unknown_machine',
-      /^counter\/b {2}/,
-      'counter  2 rooms, 0 events, 2 not as before',
+      'counter/a  could not be compared: there is no machine of that name; put counter.ts back, or leave it: it answers unknown_machine, and what is stored of it stays',
+      /^counter\/b {2}could not be compared/,
+      'counter  2 rooms, 0 events, 2 could not be compared',
+      /^workflow .* as before$/,
+      '6 rooms, 17 events: 2 rooms could not be compared',
     ])
     const renamed = await deployed({
       'auction.ts': ofProject('auction').replaceAll("'open'", "'running'").replace('open: {', 'running: {'),
     })
     t.match(renamed.said.join('\n'), /^auction\/open {2}it cannot go on from where it is: .*open/m)
+    t.equal(renamed.said.at(-1), '6 rooms, 21 events: 2 rooms would behave differently')
   })
 
   t.test('CHECK-4 a newer version: its migration is run, and what an older one did is not compared', async (t) => {
@@ -656,6 +659,29 @@ t.test('CHECK-4 --deploy', async (t) => {
       /^chat\/lobby {2}it is damaged: .*CRC32/,
       'chat  1 room, 0 events, 1 not as before',
       'counter  2 rooms, 6 events, as before',
+      'workflow  1 room, 4 events, as before',
+      '6 rooms, 16 events: 1 room could not be served',
     ])
+  })
+})
+
+t.test('CHECK-4 delays that a start put off are as before, and one file looks at its own rooms alone', async (t) => {
+  const auction = `${ofProject('auction')}\nexport const policy = { timers: 'resume' }\n`
+  const folder = folderWith(t, { 'auction.ts': auction }, ['counter'])
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  const ann = await Tab.open(server, 'ann')
+  const event = { type: 'offer', lot: 'a lamp', lasts: 60_000 }
+  t.match(await ann.ask({ type: 'send', room: 'auction/lot', event }), { type: 'ok' })
+  t.match(await ann.ask({ type: 'send', room: 'counter/a', event: { type: 'increment' } }), { type: 'ok' })
+  t.equal(await server.end('SIGTERM'), 0)
+  await server.start()
+  const bob = await Tab.open(server, 'bob')
+  const bid = { type: 'bid', amount: 5 }
+  t.match(await bob.ask({ type: 'send', room: 'auction/lot', event: bid }), { type: 'ok', seq: 4 }, 'seq 3 put it off')
+  t.equal(await server.end('SIGTERM'), 0)
+  t.strictSame(await check(join(folder, 'auction.ts'), '--deploy', '--data', server.data), {
+    code: 0,
+    said: ['auction  1 room, 3 events, as before', '1 room, 3 events: all as before'],
+    complained: [],
   })
 })
