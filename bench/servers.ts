@@ -1,5 +1,5 @@
 /**
- * The servers that are measured, each a process of its own on the first core, with the same flags of Node.
+ * The servers that are measured, each a process of its own on the first core, started as its users start it.
  *
  * Chartroom runs as `npm start` runs it, in production, its log on the disk of the temporary folder. Always true: what a
  * server used is asked of the server itself, all of its threads together.
@@ -16,8 +16,8 @@ import type { TokenKey } from './tokens.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const PROBE = fileURLToPath(new URL('./probe.mjs', import.meta.url))
-/** As in the start script of the product; others get them too. */
-const FLAGS = ['--max-semi-space-size=64', '--import', PROBE]
+/** As in the start script of the product; the others run as their own documents start them, by `node server.mjs`. */
+const FLAGS = ['--max-semi-space-size=64']
 const SECRET = 'the secret of the benchmark, which is longer than 32 bytes'
 
 /** What a process has used so far, and holds. */
@@ -83,7 +83,7 @@ export const chartroom =
       ? { CHARTROOM_JWT_PUBLIC_KEY: es256.publicKey }
       : { CHARTROOM_JWT_SECRET: SECRET }
     const settings = { NODE_ENV: 'production', CHARTROOM_DATA: data, CHARTROOM_MACHINES: machines, ...key, ...env }
-    const args = [...FLAGS, '--import', 'tsx', 'src/main.ts', 'start', '--port', String(port)]
+    const args = [...FLAGS, '--import', PROBE, '--import', 'tsx', 'src/main.ts', 'start', '--port', String(port)]
     const asked = await Asked.start({ args, cwd: ROOT, env: settings, core: 0, ready: 'Machines' })
     return controls(asked, port, {
       name: 'Chartroom',
@@ -99,7 +99,7 @@ const peer =
   async () => {
     const port = await freePort()
     const cwd = join(ROOT, 'bench/peers', folder)
-    const args = [...FLAGS, 'server.mjs', String(port), mode, ...more]
+    const args = ['--import', PROBE, 'server.mjs', String(port), mode, ...more]
     const env = { NODE_ENV: 'production' }
     return controls(await Asked.start({ args, cwd, env, core: 0, ready: 'listening' }), port, description)
   }

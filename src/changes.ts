@@ -35,6 +35,8 @@ export interface Standing {
 /** An event on which the machine threw, as it came. */
 export type Undelivered = Pick<DeadLetter, 'event' | 'from' | 'key' | 'to'>
 
+type Happened = Omit<LogRecord, 'time' | 'key'> & { readonly key?: string | undefined }
+
 /** A record that was accepted, encoded, with what it makes of the room. */
 export interface Entry extends Step {
   readonly record: LogRecord
@@ -72,8 +74,9 @@ export class Changes {
   }
 
   /** Encodes the record at once, so that a state that is no JSON is its own event's fault. @throws {TypeError} */
-  entry(given: Omit<LogRecord, 'time'>, { state, effects }: Step): Entry {
-    const record: LogRecord = { ...given, time: this.time }
+  entry({ seq, event, from, key, ops }: Happened, { state, effects }: Step): Entry {
+    const { time } = this
+    const record: LogRecord = key === undefined ? { seq, event, from, ops, time } : { seq, event, from, key, ops, time }
     return { record, line: encodeLine(record), state, effects }
   }
 

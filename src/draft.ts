@@ -46,7 +46,7 @@ export class Draft {
 
   /** An event of one who may send it. */
   #deliver({ who, event, key, if: expected }: Sending, undelivered?: Undelivered): ServerFrames['ok'] | Failure {
-    const { room, keys, machine } = this.#standing
+    const { room, keys } = this.#standing
     const { time, seq: actual } = this.changes
     const first = key === undefined ? undefined : keys.seqOf(who.user, key, time)
     if (first !== undefined) return { type: 'ok', room, seq: first, dup: true }
@@ -54,12 +54,13 @@ export class Draft {
     if (expected !== undefined && expected !== actual) {
       return failure('conflict', `the room is at seq ${actual}`, { expected, actual })
     }
-    const take = () => {
-      const checked = machine.checkEvent(event)
-      if (isFailure(checked)) return checked
-      return this.#take(checked as RoomEvent, who, key) ?? this.#notAccepted(event, who)
-    }
-    return this.#guarded(event.type, take, undelivered)
+    return this.#guarded(event.type, () => this.#accept(event, who, key), undelivered)
+  }
+
+  #accept(event: RoomEvent, who: Principal, key: string | undefined): ServerFrames['ok'] | Failure {
+    const checked = this.#standing.machine.checkEvent(event)
+    if (isFailure(checked)) return checked
+    return this.#take(checked as RoomEvent, who, key) ?? this.#notAccepted(event, who)
   }
 
   /** A dead letter once more; whoever sent it was let in the first time. One that is accepted is a letter no more. */
@@ -149,9 +150,11 @@ export class Draft {
       this.changes.moment(seq),
     )
     if (!step) return undefined
-    const record = { seq, event, from: who.user, ...(key !== undefined && { key }), ops: diffOf(before, step.state) }
-    const entries = [...(birth ? [this.#born(birth, who.user)] : []), this.changes.entry(record, step)]
-    for (const entry of entries) this.changes.append(entry)
+    const record = { seq, event, from: who.user, key, ops: diffOf(before, step.state) }
+    const born = birth && this.#born(birth, who.user)
+    const entry = this.changes.entry(record, step)
+    if (born) this.changes.append(born)
+    this.changes.append(entry)
     if (key !== undefined) keys.use(who.user, key, seq, this.changes.time)
     return { type: 'ok', room, seq }
   }

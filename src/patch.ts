@@ -62,13 +62,24 @@ const depthOf = (path: string): number => path.split('/').length - 1
 
 function diffObject(before: JsonObject, after: JsonObject, path: string, ops: Operation[]): void {
   sealContainer(after)
+  let kept = 0
   for (const key of Object.keys(before)) {
-    if (before[key] === undefined) continue
-    const at = memberPath(path, key)
-    if (!Object.hasOwn(after, key) || after[key] === undefined) ops.push({ op: 'remove', path: at })
-    else diffValue(before[key], after[key], at, ops)
+    const was = before[key]
+    const is = after[key]
+    if (was === undefined) continue
+    if (was === is) kept++
+    else if (is === undefined || !Object.hasOwn(after, key)) ops.push({ op: 'remove', path: memberPath(path, key) })
+    else {
+      kept++
+      diffValue(was, is, memberPath(path, key), ops)
+    }
   }
-  for (const key of Object.keys(after)) {
+  const keys = Object.keys(after)
+  if (kept < keys.length) addMembers(before, after, keys, path, ops)
+}
+
+function addMembers(before: JsonObject, after: JsonObject, keys: string[], path: string, ops: Operation[]): void {
+  for (const key of keys) {
     if (after[key] === undefined || (Object.hasOwn(before, key) && before[key] !== undefined)) continue
     ops.push({ op: 'add', path: memberPath(path, key), value: sealJson(after[key], depthOf(path) + 1) })
   }
@@ -81,18 +92,28 @@ function diffArray(before: unknown[], after: unknown[], path: string, ops: Opera
   Object.freeze(after)
   const gone = slidBy(before, after)
   for (let i = 0; i < gone; i++) ops.push({ op: 'remove', path: `${path}/0` })
-  const kept = gone === 0 ? before : before.slice(gone)
-  let head = 0
-  while (head < kept.length && head < after.length && kept[head] === after[head]) head++
-  let tail = 0
-  while (tail < kept.length - head && tail < after.length - head && kept.at(-1 - tail) === after.at(-1 - tail)) tail++
-  const oldEnd = kept.length - tail
-  const newEnd = after.length - tail
-  const shared = Math.min(oldEnd, newEnd)
-  for (let i = head; i < shared; i++) diffValue(kept[i] ?? null, after[i] ?? null, `${path}/${i}`, ops)
-  for (let i = oldEnd - 1; i >= shared; i--) ops.push({ op: 'remove', path: `${path}/${i}` })
-  for (let i = shared; i < newEnd; i++)
+  if (gone > 0) addElements(after, before.length - gone, after.length, path, ops)
+  else diffElements(before, after, path, ops)
+}
+
+function addElements(after: unknown[], from: number, to: number, path: string, ops: Operation[]): void {
+  for (let i = from; i < to; i++)
     ops.push({ op: 'add', path: `${path}/${i}`, value: sealJson(after[i] ?? null, depthOf(path) + 1) })
+}
+
+function diffElements(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
+  const shorter = Math.min(before.length, after.length)
+  let head = 0
+  while (head < shorter && before[head] === after[head]) head++
+  let [oldEnd, newEnd] = [before.length, after.length]
+  while (oldEnd > head && newEnd > head && before[oldEnd - 1] === after[newEnd - 1]) {
+    oldEnd--
+    newEnd--
+  }
+  const shared = Math.min(oldEnd, newEnd)
+  for (let i = head; i < shared; i++) diffValue(before[i] ?? null, after[i] ?? null, `${path}/${i}`, ops)
+  for (let i = oldEnd - 1; i >= shared; i--) ops.push({ op: 'remove', path: `${path}/${i}` })
+  addElements(after, shared, newEnd, path, ops)
 }
 
 /** How many elements left at the head so that all the rest of `before`, by identity, begins `after`; 0 for none. */

@@ -33,7 +33,7 @@ export abstract class RoomRequests implements JoinedRoom {
   send(sending: Sending, answer: Answer, asker?: Asker): void {
     this.turns.receive({
       asker,
-      decide: (draft) => {
+      decide(draft) {
         const decided = draft.send(sending)
         return () => answer(decided)
       },

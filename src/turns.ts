@@ -127,12 +127,13 @@ export class Turns<Draft> implements Participant {
     while (tells.length > 0) {
       const asker = requests[0]?.asker
       let telling: Promise<void> | undefined
-      const run = (): void => {
-        if (asker) before(asker)
-        telling = this.#tellSome(requests, tells, asker)
+      if (!asker) telling = this.#tellSome(requests, tells, asker)
+      else {
+        asker.together(() => {
+          before(asker)
+          telling = this.#tellSome(requests, tells, asker)
+        })
       }
-      if (asker) asker.together(run)
-      else run()
       if (telling) await telling
     }
   }
