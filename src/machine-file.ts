@@ -1,6 +1,6 @@
 /**
- * What a machine file may export: its machine, and the rules that go with it. `machine-load.ts` reads such files,
- * `machine-check.ts` finds the mistakes in them.
+ * What a machine file may export: its machine, and the rules that go with it. `check/load.ts` reads such files,
+ * `check/findings.ts` finds the mistakes in them.
  */
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
 import type { Principal } from './auth.ts'

@@ -1,6 +1,6 @@
 /** The command: `start`, `dev`, `check`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
-import { CHECK_USAGE, checkCommand } from './check.ts'
+import { CHECK_USAGE, checkCommand } from './check/check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
 import { explain } from './explain.ts'

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { lookAtMachineFiles } from '../src/machine-load.ts'
+import { lookAtMachineFiles } from '../src/check/load.ts'
 import { blocks } from './fixtures/as-written.ts'
 import { flip } from './fixtures/damage.ts'
 import { ROOT, ServerProcess, startServer } from './fixtures/server.ts'

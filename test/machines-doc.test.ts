@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { loadMachineFiles } from '../src/machine-load.ts'
+import { loadMachineFiles } from '../src/check/load.ts'
 import { asWritten, blocks } from './fixtures/as-written.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'

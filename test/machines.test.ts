@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadMachineFiles } from '../src/machine-load.ts'
+import { loadMachineFiles } from '../src/check/load.ts'
 import { ROOT, ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 

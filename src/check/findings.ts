@@ -6,13 +6,13 @@
  * note. Each says what to write instead.
  */
 import { type AnyStateMachine, StateMachine } from 'xstate'
-import { DEFAULT_POLICY, type MachineFile } from './machine-file.ts'
-import { strangeKeys } from './machine-keys.ts'
-import { hasUnseen, type Kind, machinesOf, missingNames, nodesOf, type Reference } from './machine-names.ts'
-import { unreachable } from './machine-reach.ts'
-import { targetFaults } from './machine-targets.ts'
-import { nearest } from './nearest.ts'
-import { TIMER_POLICIES } from './uptime.ts'
+import { DEFAULT_POLICY, type MachineFile } from '../machine-file.ts'
+import { nearest } from '../nearest.ts'
+import { TIMER_POLICIES } from '../uptime.ts'
+import { strangeKeys } from './keys.ts'
+import { hasUnseen, type Kind, machinesOf, missingNames, nodesOf, type Reference } from './names.ts'
+import { unreachable } from './reach.ts'
+import { targetFaults } from './targets.ts'
 
 export interface Finding {
   readonly what: string

@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 
 /** What is wrong, in words, and where, as far as anybody knows. */
 export interface Fault {

@@ -5,9 +5,10 @@
  * Always true: a word that is near to one that may stand there, that belongs elsewhere, or that an older XState had is a
  * mistake; any other may be somebody's own, and is a note.
  */
-import { type Config, invokesOf, isPlain, withTransitions } from './machine-config.ts'
-import type { StateNode } from './machine-names.ts'
-import { nearest } from './nearest.ts'
+
+import { nearest } from '../nearest.ts'
+import { type Config, invokesOf, isPlain, withTransitions } from './config.ts'
+import type { StateNode } from './names.ts'
 
 /** A word that is not XState's. */
 export interface StrangeKey {

@@ -9,11 +9,11 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { AnyStateMachine } from 'xstate'
-import { birthFault } from './machine-birth.ts'
-import { type Finding, findings } from './machine-check.ts'
-import type { LoadedFile, MachineFile } from './machine-file.ts'
-import { lineOf, lineOfFrame, loadFault } from './machine-source.ts'
-import { targetFaults, withoutFaults } from './machine-targets.ts'
+import type { LoadedFile, MachineFile } from '../machine-file.ts'
+import { birthFault } from './birth.ts'
+import { type Finding, findings } from './findings.ts'
+import { lineOf, lineOfFrame, loadFault } from './source.ts'
+import { targetFaults, withoutFaults } from './targets.ts'
 
 /** What was found in one file. */
 export interface Look {

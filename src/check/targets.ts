@@ -7,9 +7,9 @@
  * once a file is loaded. Knows of XState's internals (pinned) that a machine's states are there before `_initialize`.
  */
 import { type AnyStateMachine, StateNode as StateNodeClass } from 'xstate'
-import { type Config, isPlain, withTransitions } from './machine-config.ts'
-import { nodesOf, type StateNode } from './machine-names.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
+import { type Config, isPlain, withTransitions } from './config.ts'
+import { nodesOf, type StateNode } from './names.ts'
 
 /** A target that is not there: what is wrong, and the text by which its line may be found, the best first. */
 export interface TargetFault {

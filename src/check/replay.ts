@@ -4,11 +4,11 @@
  * Always true: each event is taken by the room as the log has it before that event, so one difference does not bring about
  * another; nothing runs but the machine's own pure functions.
  */
-import type { RoomDocument, RoomState } from './document.ts'
-import type { LogRecord } from './log.ts'
-import type { Hosted, Machine } from './machine.ts'
+import type { RoomDocument, RoomState } from '../document.ts'
+import type { LogRecord } from '../log.ts'
+import type { Hosted, Machine } from '../machine.ts'
+import { applyPatch, diff, sealJson } from '../patch.ts'
 import { type Occasion, occasionsOf } from './occasion.ts'
-import { applyPatch, diff, sealJson } from './patch.ts'
 
 /** What a record makes of a room now that it did not make of it then. */
 export interface Difference {

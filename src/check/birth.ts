@@ -4,12 +4,12 @@
  * Always true: no effect is run and nothing is stored; what depends on the room's name may be otherwise in another room,
  * and is a note.
  */
-import type { RoomDocument } from './document.ts'
-import { Machine } from './machine.ts'
-import { isPlain } from './machine-config.ts'
-import type { LoadedFile } from './machine-file.ts'
-import { sealJson } from './patch.ts'
-import { NO_DOWNTIME } from './uptime.ts'
+import type { RoomDocument } from '../document.ts'
+import { Machine } from '../machine.ts'
+import type { LoadedFile } from '../machine-file.ts'
+import { sealJson } from '../patch.ts'
+import { NO_DOWNTIME } from '../uptime.ts'
+import { isPlain } from './config.ts'
 
 /** What is wrong with a first state. */
 export interface BirthFault {

@@ -3,10 +3,11 @@
  *
  * Always true: nothing is changed and nothing is served; every mistake is a line, and any of them makes the exit code 1.
  */
-import { checkDeployment, isBad, tellVerdicts } from './deploy-check.ts'
-import type { LoadedFile, MachineFile } from './machine-file.ts'
-import { isOneFile, type Look, lookAtMachineFiles, mistakesOf, tell } from './machine-load.ts'
-import { nodesOf } from './machine-names.ts'
+
+import type { LoadedFile, MachineFile } from '../machine-file.ts'
+import { checkDeployment, isBad, tellVerdicts } from './deploy.ts'
+import { isOneFile, type Look, lookAtMachineFiles, mistakesOf, tell } from './load.ts'
+import { nodesOf } from './names.ts'
 
 export const CHECK_USAGE = `chartroom check [folder or file]   find the mistakes in machine files, each with its line
 chartroom check --deploy           replay the stored rooms of --data under the machine files as they are now`

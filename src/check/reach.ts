@@ -4,7 +4,7 @@
  * Always true: a state that is not reached here is in no configuration that the machine can come to by its own transitions.
  */
 import type { AnyStateMachine } from 'xstate'
-import { nodesOf, type StateNode } from './machine-names.ts'
+import { nodesOf, type StateNode } from './names.ts'
 
 /** The outermost states that nothing leads to. */
 export function unreachable(machine: AnyStateMachine): StateNode[] {
