@@ -176,9 +176,11 @@ t.test('a policy that cannot be is told at start, with the file, the setting and
     'idle: null': 'policy.idle: expected a whole number of at least 0, got null',
     'snapshotEvery: 0': 'policy.snapshotEvery: expected a whole number of at least 1, got 0',
     'hystory: 10': 'policy.hystory: no such name; did you mean policy.history?',
-    'toString: 1': 'policy.toString: no such name; there are idle, timers, snapshotEvery, history, historyAge',
+    'toString: 1':
+      'policy.toString: no such name; there are idle, timers, snapshotEvery, history, historyAge, maxFailures',
     "timers: 'pause'": 'policy.timers: expected absolute, restart, resume, got "pause"',
     'timers: 5': 'policy.timers: expected absolute, restart, resume, got 5',
+    'maxFailures: -1': 'policy.maxFailures: expected a whole number of at least 0, got -1',
     "history: 0, historyAge: 0, idle: 0, snapshotEvery: 1, timers: 'resume'": '',
   }
   const machine = `import { createMachine } from 'xstate'; export default createMachine({}); export const policy = `
