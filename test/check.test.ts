@@ -685,3 +685,12 @@ t.test('CHECK-4 delays that a start put off are as before, and one file looks at
     complained: [],
   })
 })
+
+t.test('CHECK-1 a file that ends the process, or never finishes, is named', async (t) => {
+  for (const text of ['process.exit(0)', 'await new Promise(() => {})']) {
+    const folder = folderWith(t, { 'odd.ts': `${text}\nexport default 1\n` })
+    const { code, complained } = await check(folder)
+    t.equal(code, 1, text)
+    t.match(complained.join(), /odd\.ts {2}ends the process while it is loaded, or waits for what never comes/, text)
+  }
+})

@@ -106,7 +106,9 @@ async function lookAt(path: string): Promise<Look> {
 async function lookInto(name: string, path: string, text: string): Promise<Pick<Look, 'file' | 'remarks'>> {
   const made: AnyStateMachine[] = []
   try {
-    const exported: Partial<MachineFile> = await withoutFaults(() => import(pathToFileURL(resolve(path)).href), made)
+    const exported: Partial<MachineFile> = await loaded(path, () =>
+      withoutFaults(() => import(pathToFileURL(resolve(path)).href), made),
+    )
     const found = findings({ ...exported })
     const file = { ...(exported as MachineFile), path }
     const all = [...found, ...lostIn(made).filter(({ what }) => found.every((known) => known.what !== what))]
@@ -118,6 +120,20 @@ async function lookInto(name: string, path: string, text: string): Promise<Pick<
   } catch (error) {
     const lost = lostIn(made).map((finding) => placed(finding, text))
     return { file: undefined, remarks: [...lost, { ...loadFault(error, resolve(path), text), isNote: false }] }
+  }
+}
+
+/** What `load` gives; a file that ends the process meanwhile, or waits for what never comes, is named as it ends. */
+async function loaded<T>(path: string, load: () => Promise<T>): Promise<T> {
+  const name = (): void => {
+    console.error(`${path}  ends the process while it is loaded, or waits for what never comes; it must do neither`)
+    process.exitCode = 1
+  }
+  process.once('exit', name)
+  try {
+    return await load()
+  } finally {
+    process.off('exit', name)
   }
 }
 
