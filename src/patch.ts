@@ -89,11 +89,11 @@ const memberPath = (path: string, key: string): string => `${path}/${jsonpatch.e
 
 /** A window that slid (its head gone, a tail gained) costs only what left and what came. */
 function diffArray(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
-  Object.freeze(after)
   const gone = slidBy(before, after)
   for (let i = 0; i < gone; i++) ops.push({ op: 'remove', path: `${path}/0` })
   if (gone > 0) addElements(after, before.length - gone, after.length, path, ops)
   else diffElements(before, after, path, ops)
+  Object.freeze(after)
 }
 
 function addElements(after: unknown[], from: number, to: number, path: string, ops: Operation[]): void {

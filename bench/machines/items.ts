@@ -20,8 +20,12 @@ export default setup({
     fill: { actions: assign({ items: ({ event }) => Array.from({ length: event.count }, (_, id) => item(id, 0)) }) },
     touch: {
       actions: assign({
-        items: ({ context: { items }, event: { seq } }) =>
-          items.with(seq % items.length, item(seq % items.length, seq)),
+        items: ({ context, event: { seq } }) => {
+          const items = [...context.items]
+          const id = seq % items.length
+          items[id] = item(id, seq)
+          return items
+        },
       }),
     },
   },

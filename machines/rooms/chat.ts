@@ -26,10 +26,8 @@ export default setup({
   on: {
     'message.post': {
       actions: assign({
-        messages: ({ context, event: { seq, from, text, time } }) => [
-          ...context.messages.slice(1 - KEPT),
-          { id: seq, from, text, time },
-        ],
+        messages: ({ context, event: { seq, from, text, time } }) =>
+          [...context.messages, { id: seq, from, text, time }].slice(-KEPT),
       }),
     },
     'room.joined': { actions: assign({ online: ({ context, event }) => [...context.online, event.user] }) },
