@@ -8,6 +8,7 @@
 import { type Changes, diffOf, type Entry, type Standing, type Undelivered } from './changes.ts'
 import { type RoomState, withPresent } from './document.ts'
 import type { Arrival } from './live.ts'
+import type { LogRecord } from './log.ts'
 import type { Step } from './machine.ts'
 import { diff } from './patch.ts'
 import type { RoomEvent } from './protocol.ts'
@@ -44,10 +45,7 @@ export class Occurrences {
     const { state } = this.#changes
     if (!outdated || !state || !isWritable) return
     const event = { type: 'room.migrated', from: outdated.version, to: state.document.version }
-    const ops = diff(outdated, state.document)
-    this.#changes.append(
-      this.#changes.entry({ seq: this.#changes.seq + 1, event, from: null, ops }, { state, effects: [] }),
-    )
+    this.#record(event, diff(outdated, state.document), { state, effects: [] })
   }
 
   /** After a downtime the delays are those that the machine's policy says, before any of them fires. */
@@ -57,10 +55,7 @@ export class Occurrences {
     if (!before || !isWritable) return
     const state = hosted.rescheduled(before)
     if (state === before) return
-    const { seq } = this.#changes.moment()
-    const event = { type: 'room.rescheduled' }
-    const ops = diffOf(before, state)
-    this.#changes.append(this.#changes.entry({ seq, event, from: null, ops }, { state, effects: [] }))
+    this.#record({ type: 'room.rescheduled' }, diffOf(before, state), { state, effects: [] })
   }
 
   /** Tells the machine of everybody whom it has not heard of: after a crash, or while nothing could be written. */
@@ -124,9 +119,14 @@ export class Occurrences {
     const before = this.#changes.state
     const step = before && this.#transition(before, event, to)
     if (!step) return undefined
+    this.#record(event, diffOf(before, step.state), step)
+    return this.#changes.seq
+  }
+
+  /** What happened, from nobody. */
+  #record(event: RoomEvent, ops: LogRecord['ops'], step: Step): void {
     const { seq } = this.#changes.moment()
-    this.#changes.append(this.#changes.entry({ seq, event, from: null, ops: diffOf(before, step.state) }, step))
-    return seq
+    this.#changes.append(this.#changes.entry({ seq, event, from: null, ops }, step))
   }
 
   /** @throws what the machine throws. */
