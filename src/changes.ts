@@ -108,10 +108,11 @@ export class Changes {
   }
 }
 
-/** The line that threw, as the stack has it. */
+/** The line that threw, as the stack has it; XState tells of a guard in an error of its own, which has none. */
 function placeOf(error: unknown): string | undefined {
   const stack = error instanceof Error ? error.stack : undefined
-  return stack && /^\s+at (.*)$/m.exec(stack)?.[1]
+  const [, line] = /^\s+at (.*)$/m.exec(stack ?? '') ?? []
+  return line?.includes('node_modules') ? undefined : line
 }
 
 /** What was thrown, whatever that is: it need not be an error, nor turn into text. */
