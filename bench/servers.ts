@@ -4,12 +4,11 @@
  * Chartroom runs as `npm start` runs it, in production, its log on the disk of the temporary folder. Always true: what a
  * server used is asked of the server itself, all of its threads together.
  */
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../test/fixtures/free-port.ts'
 import type { DialectName } from './dialects.ts'
 import { Asked } from './process.ts'
 import type { TokenKey } from './tokens.ts'
@@ -122,13 +121,4 @@ export async function bareCommits(times: number): Promise<{ p50: number; p99: nu
     await asked.end()
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -5,6 +5,7 @@
  * told, stored or carried out.
  */
 import type { Consequence } from './aftermath.ts'
+import type { Principal } from './auth.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import type { DedupeWindow } from './dedupe.ts'
 import type { RoomDocument, RoomState } from './document.ts'
@@ -28,6 +29,8 @@ export interface Standing {
   readonly seq: number
   readonly keys: DedupeWindow
   readonly members: Members
+  /** What somebody may see of it. */
+  readonly audience: { see(state: RoomState, who: Principal): unknown }
   /** `false`: the storage refuses writes, and a turn that adds nothing is all that can be. */
   readonly isWritable: boolean
 }

@@ -86,8 +86,10 @@ export function toState(folded: Folded, version: string, before?: RoomState): Ro
   return { snapshot, children, delays, document }
 }
 
-/** `state` with other users present. */
-export function withPresent(state: RoomState, present: readonly string[]): RoomState {
+/** `state` once a user has come, or has gone. */
+export function withPresent(state: RoomState, user: string, isIn: boolean): RoomState {
+  const others = state.document.present.filter((other) => other !== user)
+  const present = isIn ? [...others, user] : others
   return { ...state, document: { ...state.document, present } }
 }
 

@@ -179,7 +179,7 @@ export class Draft {
   #notAccepted(event: RoomEvent, who: Principal): Failure {
     const state = this.peek()
     if (isFailure(state)) return state
-    const { value, can } = this.#shown(state, who)
+    const { value, can } = (this.#standing.audience.see(state, who) ?? {}) as Partial<PublicState>
     const type = excerpt(event.type)
     const seen = { ...(value !== undefined && { value }), ...(can !== undefined && { can }) }
     if (!Array.isArray(can)) return failure('not_accepted', `${type} is not accepted now`, seen)
@@ -187,16 +187,6 @@ export class Draft {
     const reason = isListed ? `a guard of ${type} says no` : `there is no transition for ${type}`
     const known = can.length > 0 ? `; there is one for ${can.join(', ')}` : ''
     return failure('not_accepted', `${reason} now${isListed ? '' : known}`, seen)
-  }
-
-  /** What a refusal may tell of the state; nothing where the view shows nothing, or throws. */
-  #shown(state: RoomState, who: Principal): Partial<PublicState> {
-    try {
-      return this.#standing.machine.project(state, who) ?? {}
-    } catch (error) {
-      this.#logger.error({ err: error, room: this.#standing.room }, 'the view of the machine threw; nothing is shown')
-      return {}
-    }
   }
 
   /** The machine's own fault: told without its words, which might hold what the caller may not see, and logged with them. */

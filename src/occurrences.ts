@@ -74,9 +74,8 @@ export class Occurrences {
     const isIn = members.hasUser(user)
     if (isIn === present.includes(user)) return
     const event = { type: isIn ? 'room.joined' : 'room.left', user }
-    const next = isIn ? [...present, user] : present.filter((other) => other !== user)
     const isKnown = machine.declares(event.type)
-    this.#happen(event, { before: state, prepared: withPresent(state, next), isKnown })
+    this.#happen(event, { before: state, prepared: withPresent(state, user, isIn), isKnown })
   }
 
   /** What waited for its time, and is due (rule S6). What is set meanwhile waits for the next turn, even for 0 ms. */

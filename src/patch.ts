@@ -154,7 +154,8 @@ function sizeOf(value: unknown, most: number): number {
   return size
 }
 
-const valueAt = (document: unknown, path: string): unknown =>
+/** What stands at a path (RFC 6901), `undefined` where nothing does. */
+export const valueAt = (document: unknown, path: string): unknown =>
   typeof path === 'string'
     ? steps(path).reduce((value, step) => (isContainer(value) ? value[step] : undefined), document)
     : undefined

@@ -128,12 +128,11 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
 
   /** 1: would the machine take it, and what would follow? Those behind one failure too many are not decided any more. */
   #transition(requests: Request<Draft>[]): { changes: Changes; tells: Tell[] } {
-    const { logger } = this.#around
     const standing = this.#standing()
-    const changes = new Changes(standing, logger)
+    const changes = new Changes(standing, this.logger)
     const occurrences = new Occurrences(standing, changes)
     occurrences.settle()
-    const draft = new Draft(standing, changes, occurrences, logger)
+    const draft = new Draft(standing, changes, occurrences, this.logger)
     const left = this.#supervisor.left(changes.time)
     const tells: Tell[] = []
     for (const request of requests) if (changes.failures < left) tells.push(request.decide(draft))
@@ -219,6 +218,7 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
       seq: this.audience.position.seq,
       keys: this.#keys,
       members: this.#members,
+      audience: this.audience,
       isWritable: this.#around.commits.isWritable,
     }
   }

@@ -35,10 +35,8 @@ export function* occasionsOf(
 }
 
 function presence(event: RoomEvent, before: RoomState, machine: Machine): Occasion {
-  const { present } = before.document
-  const user = event.user as string
-  const next = event.type === 'room.joined' ? [...present, user] : present.filter((other) => other !== user)
-  return { event, prepared: withPresent(before, next), isKnown: machine.declares(event.type) }
+  const prepared = withPresent(before, event.user as string, event.type === 'room.joined')
+  return { event, prepared, isKnown: machine.declares(event.type) }
 }
 
 /** From the invoked actor whose event it is, or else sent to the room, or to a machine within it. */

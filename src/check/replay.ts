@@ -7,7 +7,7 @@
 import type { RoomDocument, RoomState } from '../document.ts'
 import type { LogRecord } from '../log.ts'
 import type { Hosted, Machine } from '../machine.ts'
-import { applyPatch, diff, sealJson } from '../patch.ts'
+import { applyPatch, diff, sealJson, valueAt } from '../patch.ts'
 import { type Occasion, occasionsOf } from './occasion.ts'
 
 /** What a record makes of a room now that it did not make of it then. */
@@ -159,12 +159,6 @@ function changesOf(stored: RoomDocument, now: RoomDocument): Change[] {
     stored: valueAt(stored, op.path),
     now: 'value' in op ? op.value : undefined,
   }))
-}
-
-function valueAt(document: unknown, path: string): unknown {
-  const keys = path.split('/').slice(1)
-  const names = keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
-  return names.reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], document)
 }
 
 /** A machine that changes its context in place is stopped, as it is in a room. */
