@@ -144,11 +144,8 @@ export class Draft {
     const birth = this.changes.state ? undefined : this.#initial()
     const seq = this.changes.seq + (birth ? 2 : 1)
     const before = (birth?.state ?? this.changes.state) as RoomState
-    const step = hosted.transition(
-      before,
-      { ...event, from: who.user, time: this.changes.time, seq },
-      this.changes.moment(seq),
-    )
+    const stamped = Object.assign({}, event, { from: who.user, time: this.changes.time, seq })
+    const step = hosted.transition(before, stamped, this.changes.moment(seq))
     if (!step) return undefined
     const record = { seq, event, from: who.user, key, ops: diffOf(before, step.state) }
     const born = birth && this.#born(birth, who.user)

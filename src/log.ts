@@ -132,7 +132,13 @@ export function encodeLine(value: unknown): string {
   return `${checksum(json)} ${json}`
 }
 
-const checksum = (json: string): string => crc32(json).toString(16).padStart(8, '0')
+/** Two hex digits for each byte. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+function checksum(json: string): string {
+  const sum = crc32(json)
+  return `${HEX[sum >>> 24]}${HEX[(sum >>> 16) & 0xff]}${HEX[(sum >>> 8) & 0xff]}${HEX[sum & 0xff]}`
+}
 
 /** @throws {DamagedLog} */
 export function decodeLine<T>(line: string): T {

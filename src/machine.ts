@@ -89,7 +89,7 @@ export class Machine {
     const result = schema?.['~standard'].validate(event)
     if (!result) return event
     if (result instanceof Promise) throw new Error(`the schema of ${event.type} is asynchronous; a room's must not be`)
-    if (!result.issues) return { ...(result.value as object), type: event.type }
+    if (!result.issues) return Object.assign({}, result.value, { type: event.type })
     const issue = result.issues[0]
     const path = pointer(['event', ...(issue?.path ?? []).map((step) => (typeof step === 'object' ? step.key : step))])
     return failure('bad_event', `${path}: ${issue?.message}`, { path })

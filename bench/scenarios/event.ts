@@ -7,7 +7,7 @@ import { bareCommits, chartroom, peers } from '../servers.ts'
 import { written } from '../written.ts'
 import { numbered } from './scaling.ts'
 
-const SENDERS = 32
+const SENDERS = 100
 const ROOMS = 100
 /** Messages that a chat keeps. */
 const CHAT_WINDOW = 200
