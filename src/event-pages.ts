@@ -51,7 +51,7 @@ export class EventPages {
   }
 
   forget(): void {
-    this.#pages.clear()
+    if (this.#pages.size > 0) this.#pages.clear()
   }
 
   #page(published: Published, start: number): Promise<Page> {
