@@ -3,18 +3,17 @@
  *
  * Ends with 1 where something was answered wrongly; a goal that is missed is told, and ends with 0.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { arch, cpus, loadavg, release, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { installPeers } from './install.ts'
-import type { Scale, Scenario } from './measure.ts'
-import { draw } from './plots.ts'
+import type { Round, Scale, Scenario } from './measure.ts'
 import { canPin } from './process.ts'
 import { bar } from './progress.ts'
 import { provenGenerator } from './proof.ts'
-import { report } from './report.ts'
-import { type Outcome, run } from './runs.ts'
+import { type Circumstances, keep } from './results.ts'
+import { run } from './runs.ts'
 
 const NAMES = [
   'echo',
@@ -49,9 +48,9 @@ const options = {
 const FULL = { isQuick: false, warmUp: 3, seconds: 3 }
 const QUICK = { isQuick: true, warmUp: 0.3, seconds: 0.4 }
 
-type Options = ReturnType<typeof read>
+type Options = ReturnType<typeof readOptions>
 
-function read() {
+function readOptions() {
   const { values } = parseArgs({ options })
   const unknown = values.scenario.find((name) => !NAMES.includes(name))
   if (unknown !== undefined) throw new Error(`no scenario is called ${unknown}; there are ${NAMES.join(', ')}`)
@@ -66,30 +65,31 @@ async function main(given: Options): Promise<void> {
   await installPeers(say)
   const generator = await provenGenerator(given.quick)
   say(generator)
-  const before = loadavg()[0] as number
-  const outcomes: Outcome[] = []
-  for (const name of given.scenario) {
-    const { scenario } = (await import(`./scenarios/${name}.ts`)) as { scenario: Scenario }
-    outcomes.push(await runOne(scenario, given))
+  const scenarios = await Promise.all(NAMES.map(read))
+  let markdown = ''
+  for (const scenario of scenarios.filter(({ name }) => given.scenario.includes(name))) {
+    const before = waiting()
+    const rounds = await measure(scenario, given)
+    const circumstances = { ...circumstancesOf(given), generator, load: [before, waiting()] } as const
+    markdown = await keep({ scenario, circumstances, rounds }, given.out, scenarios)
   }
-  const circumstances = {
-    machine: machine(),
-    date: new Date().toISOString().slice(0, 10),
-    command: `npm run bench${process.argv.length > 2 ? ' -- ' : ''}${process.argv.slice(2).join(' ')}`,
-    generator,
-    isQuick: given.quick,
-    isPinned: canPin,
-    load: [before, loadavg()[0] as number],
-  } as const
-  const markdown = report(outcomes, circumstances)
-  writeFileSync(join(given.out, 'report.md'), markdown)
-  writeFileSync(join(given.out, 'samples.json'), JSON.stringify(samples(outcomes, circumstances), null, 1))
-  for (const outcome of outcomes) writeFileSync(join(given.out, `${outcome.scenario.name}.svg`), await draw(outcome))
   console.log(markdown)
   console.log(`Written to ${given.out}`)
 }
 
-async function runOne(scenario: Scenario, { quick, pairs, profile, out }: Options): Promise<Outcome> {
+const read = async (name: string): Promise<Scenario> => (await import(`./scenarios/${name}.ts`)).scenario
+
+const waiting = (): number => loadavg()[0] as number
+
+const circumstancesOf = ({ quick }: Options): Omit<Circumstances, 'generator' | 'load'> => ({
+  machine: machine(),
+  date: new Date().toISOString().slice(0, 10),
+  command: `npm run bench${process.argv.length > 2 ? ' -- ' : ''}${process.argv.slice(2).join(' ')}`,
+  isQuick: quick,
+  isPinned: canPin,
+})
+
+async function measure(scenario: Scenario, { quick, pairs, profile, out }: Options): Promise<Round[]> {
   const total = pairs * scenario.contestants(quick).length
   const progress = bar(scenario.name)
   let done = 0
@@ -103,11 +103,6 @@ async function runOne(scenario: Scenario, { quick, pairs, profile, out }: Option
   return run(scenario, { rounds: pairs, isQuick: quick, scaleFor, onSample })
 }
 
-const samples = (outcomes: readonly Outcome[], circumstances: object): object => ({
-  circumstances,
-  scenarios: Object.fromEntries(outcomes.map(({ scenario, rounds }) => [scenario.name, rounds])),
-})
-
 function machine(): string {
   const [cpu] = cpus()
   const memory = Math.round(totalmem() / 2 ** 30)
@@ -115,7 +110,7 @@ function machine(): string {
 }
 
 try {
-  const given = read()
+  const given = readOptions()
   if (given.help) console.log(USAGE)
   else await main(given)
   process.exit(0)

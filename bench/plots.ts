@@ -1,8 +1,14 @@
 /** A drawing for each scenario: a bar for each median, a line from the least to the most. */
 import { parse, View } from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
-import type { Outcome } from './runs.ts'
+import type { Round, Scenario } from './measure.ts'
 import { spreadOf } from './statistics.ts'
+
+/** What is drawn. */
+interface Drawn {
+  readonly scenario: Scenario
+  readonly rounds: readonly Round[]
+}
 
 interface Bar {
   readonly name: string
@@ -12,7 +18,8 @@ interface Bar {
   readonly most: number
 }
 
-function barsOf({ scenario: { drawn }, names, rounds }: Outcome): Bar[] {
+function barsOf({ scenario: { drawn }, rounds }: Drawn): Bar[] {
+  const names = Object.keys(rounds[0] ?? {})
   return Object.entries(drawn).flatMap(([name, title]) =>
     names.flatMap((contestant) => {
       const values = rounds.flatMap((round) => round[contestant]?.[name] ?? [])
@@ -38,7 +45,7 @@ function chartOf(title: string, bars: readonly Bar[]) {
   } as const
 }
 
-function spec(outcome: Outcome): TopLevelSpec {
+function spec(outcome: Drawn): TopLevelSpec {
   const bars = barsOf(outcome)
   const titles = [...new Set(bars.map(({ figure }) => figure))]
   const charts = titles.map((title) =>
@@ -57,6 +64,6 @@ function spec(outcome: Outcome): TopLevelSpec {
 }
 
 /** The drawing as SVG. */
-export function draw(outcome: Outcome): Promise<string> {
+export function draw(outcome: Drawn): Promise<string> {
   return new View(parse(compile(spec(outcome)).spec), { renderer: 'none' }).toSVG()
 }

@@ -5,20 +5,8 @@
  * was the limit, that is said.
  */
 import type { Goal, Round } from './measure.ts'
-import type { Outcome } from './runs.ts'
+import type { Circumstances, Outcome } from './results.ts'
 import { short, shown, spreadOf } from './statistics.ts'
-
-export interface Circumstances {
-  readonly machine: string
-  readonly date: string
-  readonly command: string
-  readonly isQuick: boolean
-  readonly isPinned: boolean
-  /** What the generator came to by itself. */
-  readonly generator: string
-  /** Processes that waited for a core, at the beginning and at the end. */
-  readonly load: readonly [number, number]
-}
 
 /** What a figure is called, by the end of its name, in the order of the columns; bytes are shown in MB. */
 const COLUMNS: readonly [string, string][] = [
@@ -33,32 +21,30 @@ const COLUMNS: readonly [string, string][] = [
   ['heap', 'heap'],
 ]
 
-export function report(outcomes: readonly Outcome[], circumstances: Circumstances): string {
+export function report(outcomes: readonly Outcome[]): string {
   return [
     '# What it costs',
     '',
-    ...told(circumstances),
+    'Judge the ratios: absolute figures from a machine that others use mean little. `bench/README.md` tells the method.',
     '',
     '| goal | figure (least to most) | bound | met |',
     '| --- | --- | --- | --- |',
-    ...outcomes.flatMap((outcome) => goalsOf(outcome, circumstances.isQuick)),
+    ...outcomes.flatMap(goalsOf),
     '',
     ...outcomes.flatMap(section),
   ].join('\n')
 }
 
 function told({ machine, date, command, generator, isQuick, isPinned, load }: Circumstances): string[] {
+  const where = isPinned
+    ? 'The server was held to core 0 and the load to core 1 (taskset).'
+    : 'Server and load were not held to cores of their own: taskset or a second core was missing.'
+  const waited = `Processes that waited for a core: ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after.`
   return [
-    `${date}, ${machine}. \`${command}\`.`,
-    isPinned
-      ? 'The server was held to core 0 and the load to core 1 (taskset).'
-      : 'Server and load were not held to cores of their own: taskset or a second core was missing.',
-    `${generator}.`,
-    `Processes that waited for a core: ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after.`,
+    `${date}, ${machine}. \`${command}\`. ${where} ${waited} ${generator}.`,
     ...(isQuick
-      ? ['**A quick run: small, short, hardly warmed up. It shows that all of it works, not what it costs.**']
+      ? ['', '**A quick run: small, short, hardly warmed up. It shows that all of it works, not what it costs.**']
       : []),
-    'Judge the ratios: absolute figures from a machine that others use mean little. `bench/README.md` tells the method.',
   ]
 }
 
@@ -75,7 +61,7 @@ export function judge({ title, bound, value, unit = '', of }: Goal, rounds: read
   return { title, figure: `${shown(spread)} ${unit}`.trim(), bound: `${bound} ${value} ${unit}`.trim(), isMet }
 }
 
-function goalsOf({ scenario, rounds }: Outcome, isQuick: boolean): string[] {
+function goalsOf({ scenario, circumstances: { isQuick }, rounds }: Outcome): string[] {
   const judged = scenario.goals(isQuick).map((goal) => judge(goal, rounds))
   return judged.map(
     ({ title, figure, bound, isMet }) => `| ${title} | ${figure} | ${bound} | ${isMet ? 'yes' : '**no**'} |`,
@@ -83,10 +69,12 @@ function goalsOf({ scenario, rounds }: Outcome, isQuick: boolean): string[] {
 }
 
 function section(outcome: Outcome): string[] {
-  const { scenario, rounds } = outcome
+  const { scenario, circumstances, rounds } = outcome
   const groups = new Set(Object.values(rounds[0] ?? {}).flatMap((figures) => Object.keys(figures).map(groupOf)))
   return [
     `## ${scenario.title}`,
+    '',
+    ...told(circumstances),
     '',
     `${rounds.length} rounds, one of each in turn. ![${scenario.name}](${scenario.name}.svg)`,
     '',
@@ -105,7 +93,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   events: 'an event for each record',
 }
 
-function table({ scenario: { reference }, names, rounds }: Outcome, group: string): string[] {
+function table({ scenario: { reference }, rounds }: Outcome, group: string): string[] {
+  const names = Object.keys(rounds[0] ?? {})
   const values = (name: string, column: string): number[] =>
     rounds.flatMap((round) => round[name]?.[`${group}.${column}`] ?? [])
   const columns = COLUMNS.filter(([column]) => names.some((name) => values(name, column).length > 0))

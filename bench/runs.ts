@@ -4,12 +4,6 @@
  */
 import type { Contestant, Figures, Prepared, Round, Scale, Scenario } from './measure.ts'
 
-export interface Outcome {
-  readonly scenario: Scenario
-  readonly names: readonly string[]
-  readonly rounds: readonly Round[]
-}
-
 export interface Plan {
   readonly rounds: number
   readonly isQuick: boolean
@@ -18,7 +12,7 @@ export interface Plan {
 }
 
 /** All rounds of a scenario; each contestant is made anew for each, unless that is too dear. */
-export async function run(scenario: Scenario, plan: Plan): Promise<Outcome> {
+export async function run(scenario: Scenario, plan: Plan): Promise<Round[]> {
   const contestants = scenario.contestants(plan.isQuick)
   const isKept = plan.isQuick || scenario.isKept === true
   const kept = isKept ? await prepareAll(contestants, plan) : undefined
@@ -28,7 +22,7 @@ export async function run(scenario: Scenario, plan: Plan): Promise<Outcome> {
   } finally {
     for (const prepared of kept?.values() ?? []) await prepared.end()
   }
-  return { scenario, names: contestants.map(({ name }) => name), rounds }
+  return rounds
 }
 
 async function prepareAll(contestants: Contestant[], plan: Plan): Promise<Map<string, Prepared>> {

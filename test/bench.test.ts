@@ -1,7 +1,9 @@
 /** The benchmark's own instruments: what the generator counts is true, what is wrong ends a run, a report says what was measured. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { WebSocketServer } from 'ws'
 import { FrameReader } from '../bench/frames.ts'
@@ -9,6 +11,7 @@ import { Generator } from '../bench/generator.ts'
 import type { Figures, Round, Scenario } from '../bench/measure.ts'
 import { draw } from '../bench/plots.ts'
 import { report } from '../bench/report.ts'
+import { type Circumstances, keep } from '../bench/results.ts'
 import { chartroom, peers } from '../bench/servers.ts'
 import { Ledger, Watch } from '../bench/watch.ts'
 
@@ -192,13 +195,21 @@ const scenario: Scenario = {
   ],
   drawn: { 'one.perCpu': 'messages per CPU second' },
 }
-const outcome = { scenario, names: ['Chartroom', 'other'], rounds }
+const circumstances: Circumstances = {
+  machine: 'a machine',
+  date: '2026-01-01',
+  command: 'npm run bench',
+  generator: 'proven',
+  isQuick: false,
+  isPinned: true,
+  load: [0, 1],
+}
+const outcome = { scenario, circumstances, rounds }
 
 t.test(
   'BENCH-8 a report has the median, the spread and the verdict of each goal, and says who was the limit',
   async (t) => {
-    const circumstances = { machine: 'a machine', date: '2026-01-01', command: 'npm run bench', generator: 'proven' }
-    const text = report([outcome], { ...circumstances, isQuick: false, isPinned: true, load: [0, 1] })
+    const text = report([outcome])
     t.match(text, '| as much | 1.00 (0.500 to 1.50) | >= 1 | yes |')
     t.match(text, '| no more | 2000 (1000 to 3000) ms | <= 999 ms | **no** |')
     t.match(
@@ -214,4 +225,19 @@ t.test('BENCH-9 a drawing has a bar for each that took part, and its title', asy
   t.match(svg, /^<svg/)
   for (const text of ['A sample', 'messages per CPU second', '>Chartroom<', '>other<']) t.ok(svg.includes(text), text)
   t.equal(svg.match(/aria-roledescription="bar"/g)?.length, 2)
+})
+
+t.test('BENCH-10 a run replaces what it measured, and leaves the rest of the results as it was', async (t) => {
+  const folder = t.testdir()
+  const another: Scenario = { ...scenario, name: 'another', title: 'Another' }
+  const known = [scenario, another]
+  await keep(outcome, folder, known)
+  await keep({ ...outcome, scenario: another }, folder, known)
+  const later = { scenario, circumstances: { ...circumstances, date: '2026-02-02' }, rounds: rounds.slice(0, 1) }
+  const text = await keep(later, folder, known)
+  t.equal(readFileSync(join(folder, 'report.md'), 'utf8'), text)
+  const [, first, second] = text.split('\n## ')
+  t.match(first, /^A sample\n\n2026-02-02,(.|\n)*\n1 rounds/)
+  t.match(second, /^Another\n\n2026-01-01,(.|\n)*\n3 rounds/)
+  t.strictSame(readdirSync(folder).sort(), ['another.svg', 'report.md', 'sample.svg', 'samples.json'])
 })

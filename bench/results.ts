@@ -1,0 +1,60 @@
+/**
+ * What is known so far: for each scenario its latest run. `samples.json` keeps it, the report and the drawings are made
+ * of it.
+ *
+ * Always true: a run replaces what it measured, and leaves the rest as it was.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Round, Scenario } from './measure.ts'
+import { draw } from './plots.ts'
+import { report } from './report.ts'
+
+/** What a run was taken with. */
+export interface Circumstances {
+  readonly machine: string
+  readonly date: string
+  readonly command: string
+  readonly isQuick: boolean
+  readonly isPinned: boolean
+  /** What the generator came to by itself. */
+  readonly generator: string
+  /** Processes that waited for a core, at the beginning and at the end. */
+  readonly load: readonly [number, number]
+}
+
+export interface Outcome {
+  readonly scenario: Scenario
+  readonly circumstances: Circumstances
+  readonly rounds: readonly Round[]
+}
+
+type Samples = Record<string, Omit<Outcome, 'scenario'>>
+
+const FILE = 'samples.json'
+
+/** @returns the report. */
+export async function keep(outcome: Outcome, folder: string, scenarios: readonly Scenario[]): Promise<string> {
+  const { scenario, ...measured } = outcome
+  const samples: Samples = { ...readSamples(folder), [scenario.name]: measured }
+  const markdown = report(
+    scenarios.flatMap((known) => {
+      const kept = samples[known.name]
+      return kept ? [{ scenario: known, ...kept }] : []
+    }),
+  )
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, FILE), JSON.stringify(samples, rounded, 1))
+  writeFileSync(join(folder, `${scenario.name}.svg`), await draw(outcome))
+  writeFileSync(join(folder, 'report.md'), markdown)
+  return markdown
+}
+
+function readSamples(folder: string): Samples {
+  const file = join(folder, FILE)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
+}
+
+/** Six digits are more than any of it is worth. */
+const rounded = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' ? Number(value.toPrecision(6)) : value
