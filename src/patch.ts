@@ -87,13 +87,20 @@ function addMembers(before: JsonObject, after: JsonObject, keys: string[], path:
 
 const memberPath = (path: string, key: string): string => `${path}/${jsonpatch.escapePathComponent(checkKey(key))}`
 
-/** A window that slid (its head gone, a tail gained) costs only what left and what came. */
 function diffArray(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
+  diffElements(thawed(before), thawed(after), path, ops)
+  Object.freeze(after)
+}
+
+/** The elements where V8 reads them fast: one by one a frozen array is read slowly, yet copied at once. */
+const thawed = (array: unknown[]): unknown[] => (Object.isFrozen(array) ? [...array] : array)
+
+/** A window that slid (its head gone, a tail gained) costs only what left and what came. */
+function diffElements(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
   const gone = slidBy(before, after)
   for (let i = 0; i < gone; i++) ops.push({ op: 'remove', path: `${path}/0` })
   if (gone > 0) addElements(after, before.length - gone, after.length, path, ops)
-  else diffElements(before, after, path, ops)
-  Object.freeze(after)
+  else diffBetween(before, after, path, ops)
 }
 
 function addElements(after: unknown[], from: number, to: number, path: string, ops: Operation[]): void {
@@ -101,19 +108,31 @@ function addElements(after: unknown[], from: number, to: number, path: string, o
     ops.push({ op: 'add', path: `${path}/${i}`, value: sealJson(after[i] ?? null, depthOf(path) + 1) })
 }
 
-function diffElements(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
+/** What lies between the first and the last elements that are the same. */
+function diffBetween(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
   const shorter = Math.min(before.length, after.length)
-  let head = 0
-  while (head < shorter && before[head] === after[head]) head++
-  let [oldEnd, newEnd] = [before.length, after.length]
-  while (oldEnd > head && newEnd > head && before[oldEnd - 1] === after[newEnd - 1]) {
-    oldEnd--
-    newEnd--
-  }
-  const shared = Math.min(oldEnd, newEnd)
+  const head = sameHead(before, after, shorter)
+  const tail = sameTail(before, after, shorter - head)
+  const [oldEnd, newEnd] = [before.length - tail, after.length - tail]
+  const shared = shorter - tail
   for (let i = head; i < shared; i++) diffValue(before[i] ?? null, after[i] ?? null, `${path}/${i}`, ops)
   for (let i = oldEnd - 1; i >= shared; i--) ops.push({ op: 'remove', path: `${path}/${i}` })
   addElements(after, shared, newEnd, path, ops)
+}
+
+/** How many elements, `most` at most, are the same in both, from the first on. */
+function sameHead(before: unknown[], after: unknown[], most: number): number {
+  let same = 0
+  while (same < most && before[same] === after[same]) same++
+  return same
+}
+
+/** As many, from the last back. */
+function sameTail(before: unknown[], after: unknown[], most: number): number {
+  const [oldLast, newLast] = [before.length - 1, after.length - 1]
+  let same = 0
+  while (same < most && before[oldLast - same] === after[newLast - same]) same++
+  return same
 }
 
 /** How many elements left at the head so that all the rest of `before`, by identity, begins `after`; 0 for none. */
