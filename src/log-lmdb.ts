@@ -35,6 +35,7 @@ import {
   type Log,
   type LogRecord,
   type LogSnapshot,
+  lengthOf,
   StorageRefused,
   standingOf,
   type Wake,
@@ -275,8 +276,6 @@ class LmdbLog implements Log {
     return topic
   }
 }
-
-const lengthOf = (lines: readonly string[]): number => lines.reduce((sum, { length }) => sum + length, 0)
 
 /** What LMDB refused, by the cause that it hands out in a promise of its own. */
 async function refusalOf(error: Error & { commitError?: Promise<never> }): Promise<Error> {

@@ -149,6 +149,9 @@ export function decodeLine<T>(line: string): T {
   return JSON.parse(json) as T
 }
 
+/** Characters of lines. */
+export const lengthOf = (lines: readonly string[]): number => lines.reduce((sum, { length }) => sum + length, 0)
+
 /** One value per topic and commit: the lines of its records. */
 export const encodeSegment = (lines: readonly string[]): Buffer => Buffer.from(lines.join('\n'))
 

@@ -16,7 +16,7 @@ import { DedupeWindow } from './dedupe.ts'
 import { type RoomDocument, type RoomState, wakeOf } from './document.ts'
 import { Draft } from './draft.ts'
 import type { Failure } from './errors.ts'
-import type { Log } from './log.ts'
+import { type Batch, type Log, lengthOf } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
@@ -142,16 +142,19 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   /** 2: order, on disk. */
   async #append({ lines, state, seq, time }: Changes): Promise<void> {
     if (lines.length === 0 || !state) return
-    const snapshot = this.#retention.isSnapshotDue(seq) && {
-      snapshot: snapshotLine(seq, state.document, this.#keys, time),
-      trim: this.#retention.snapshotAt(seq, time),
-    }
-    const batch = { topic: this.name, after: this.audience.position.seq, lines, ...snapshot, wake: wakeOf(state) }
+    const kept = this.#retention.add(seq, lengthOf(lines)) && this.#snapshot(seq, state.document, time)
+    const batch = { topic: this.name, after: this.audience.position.seq, lines, ...kept, wake: wakeOf(state) }
     const result = await this.#around.commits.append(batch)
     if ('conflict' in result)
       throw new Error(`somebody else wrote to ${this.name}, which is at ${result.conflict.actual}`)
     this.#state = state
     this.#outdated = undefined
+  }
+
+  /** From which recovery goes on, and how far the log may forget what lies before. */
+  #snapshot(seq: number, document: RoomDocument, time: number): Pick<Batch, 'snapshot' | 'trim'> {
+    const snapshot = snapshotLine(seq, document, this.#keys, time)
+    return { snapshot, trim: this.#retention.snapshotAt(seq, snapshot.length, time) }
   }
 
   /** 3: what changed for those who watch. */
