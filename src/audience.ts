@@ -70,18 +70,11 @@ export class Audience {
     const after = this.#position.seq
     this.#moveTo(this.#position.epoch, seq, state)
     this.#views = new Map()
-    const publications = new Map<Principal, Publication>()
-    const isShared = !this.#machine.hasView
-    return (subscription: Subscription): Publication => {
-      const principal = isShared ? EVERYBODY : subscription.who
-      const known = publications.get(principal)
-      if (known) return known
-      const view = this.viewOf(principal)
-      const base = before.get(principal)
-      const made = new Told(after, base ?? view, view, () => this.#frames(records, principal))
-      publications.set(principal, made)
-      return made
+    const tell = (who: Principal): Publication => {
+      const view = this.viewOf(who)
+      return new Told(after, before.get(who) ?? view, view, () => this.#frames(records, who))
     }
+    return this.#machine.hasView ? oncePerPrincipal(tell) : onceForAll(tell)
   }
 
   #frames(records: readonly LogRecord[], who: Principal): (Buffer | null)[] {
@@ -146,6 +139,23 @@ export class Audience {
     this.#position = new View(this.#position.room, epoch, seq, undefined)
     this.#state = state
     this.#pages.forget()
+  }
+}
+
+function onceForAll(tell: (who: Principal) => Publication): () => Publication {
+  let told: Publication | undefined
+  return () => {
+    told ??= tell(EVERYBODY)
+    return told
+  }
+}
+
+function oncePerPrincipal(tell: (who: Principal) => Publication): (subscription: Subscription) => Publication {
+  const told = new Map<Principal, Publication>()
+  return ({ who }) => {
+    const known = told.get(who) ?? tell(who)
+    told.set(who, known)
+    return known
   }
 }
 
