@@ -55,7 +55,7 @@ function diffValue(before: unknown, after: unknown, path: string, ops: Operation
   if (before === after) return
   if (Array.isArray(before) && Array.isArray(after)) diffArray(before, after, path, ops)
   else if (isObject(before) && isObject(after)) diffObject(before, after, path, ops)
-  else ops.push({ op: 'replace', path, value: sealJson(after, depthOf(path)) })
+  else ops.push({ op: 'replace', path, value: isContainer(after) ? sealJson(after, depthOf(path)) : sealJson(after) })
 }
 
 const depthOf = (path: string): number => path.split('/').length - 1
@@ -87,10 +87,19 @@ function addMembers(before: JsonObject, after: JsonObject, keys: string[], path:
 
 const memberPath = (path: string, key: string): string => `${path}/${jsonpatch.escapePathComponent(checkKey(key))}`
 
+/** An array of which too little is left is replaced as a whole. */
 function diffArray(before: unknown[], after: unknown[], path: string, ops: Operation[]): void {
+  const start = ops.length
   diffElements(thawed(before), thawed(after), path, ops)
-  Object.freeze(after)
+  const changes = ops.length - start
+  if (changes > after.length && sizeOf(after, changes * VALUES) < changes * VALUES) {
+    ops.length = start
+    ops.push({ op: 'replace', path, value: sealJson(after, depthOf(path)) })
+  } else Object.freeze(after)
 }
+
+/** Values that take as much room as an operation that changes one. */
+const VALUES = 3
 
 /** The elements where V8 reads them fast: one by one a frozen array is read slowly, yet copied at once. */
 const thawed = (array: unknown[]): unknown[] => (Object.isFrozen(array) ? [...array] : array)

@@ -245,7 +245,7 @@ t.test('PATCH-9 a window whose head and tail both move costs what left and what 
     [5, 3],
     [1, 0],
     [0, 1],
-    [199, 10],
+    [80, 5],
   ] as const) {
     const after = [...before.slice(gone), ...messages(200, come)]
     const ops = diff(before, after)
@@ -254,6 +254,30 @@ t.test('PATCH-9 a window whose head and tail both move costs what left and what 
     t.equal(ops.length, gone + come)
     t.strictSame(applyPatch(before, ops), after)
   }
+  t.end()
+})
+
+t.test('PATCH-30 an array is replaced as a whole where that takes less room than its changes', (t) => {
+  const before = messages(0, 200)
+  const smaller = (after: unknown[], from: unknown[] = before): void => {
+    const ops = diff(from, after)
+    t.strictSame(ops, [{ op: 'replace', path: '', value: after }])
+    t.strictSame(applyPatch(from, ops), after)
+    t.ok(Object.isFrozen(after.at(-1)), 'it is sealed all the same')
+  }
+  smaller(messages(200, 200))
+  smaller([...before.slice(195), ...messages(200, 195)])
+  const players = Array.from({ length: 50 }, (_, n) => ({
+    ...message(n),
+    x: n,
+    y: n,
+    hp: 1,
+    team: 'a',
+    name: 'b',
+    at: 1,
+  }))
+  const moved = players.map((player) => ({ ...player, x: player.x + 1, y: player.y + 1 }))
+  t.equal(diff(players, moved).length, 100, 'two coordinates of each are less than all of it')
   t.end()
 })
 
