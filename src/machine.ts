@@ -11,6 +11,7 @@ import { fromDocument, type RoomDocument, type RoomState, toState } from './docu
 import { type Failure, failure } from './errors.ts'
 import { Fold, type Outside } from './fold.ts'
 import type { Delay, Effect, Moment } from './folded.ts'
+import { pointer } from './json.ts'
 import type { Arrival } from './live.ts'
 import type { LogRecord } from './log.ts'
 import {
@@ -22,7 +23,7 @@ import {
   type StandardSchema,
 } from './machine-file.ts'
 import { sealJson } from './patch.ts'
-import { pointer, type RoomEvent } from './protocol.ts'
+import type { RoomEvent } from './protocol.ts'
 import { type Downtime, reschedule } from './uptime.ts'
 
 export interface Step {

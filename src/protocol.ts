@@ -6,6 +6,7 @@
  */
 import { z } from 'zod'
 import { type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
+import { nestsDeeper, pointer, prototypeKey } from './json.ts'
 import type { Operation } from './patch.ts'
 
 /** The WebSocket subprotocol that names this version (RFC 6455 1.9). */
@@ -14,7 +15,8 @@ export const SUBPROTOCOL = 'chartroom.v1'
 /** JSON may be nested this deep, no deeper (rule E5). */
 const MAX_DEPTH = 32
 
-const correlation = z.union([z.string().max(128), z.int()])
+/** Most clients count: the number is looked for first. */
+const correlation = z.union([z.int(), z.string().max(128)])
 const base = z.object({ id: correlation.optional() })
 const room = z.string().max(256)
 const seq = z.int().min(0)
@@ -180,6 +182,9 @@ export type ServerFrame = ServerFrames[keyof ServerFrames]
 /** The frame types that the server understands, for `allowed` in an error. */
 export const clientTypes = Object.keys(clientFrames) as ClientType[]
 
+/** A byte order mark stays in the text, where JSON has no place for one (RFC 8259 8.1). */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
 /**
  * Reads what came from the wire: one text frame of at most `limit` bytes.
  * @returns the frame, or the `error` that answers it: `too_large`, `unsupported_data`, or what `decode` says.
@@ -189,7 +194,7 @@ export function read(bytes: ArrayBuffer, isBinary: boolean, limit: number): Clie
     return failure('too_large', `a frame has at most ${limit} bytes, this one has ${bytes.byteLength}`)
   }
   if (isBinary) return failure('unsupported_data', 'frames are text, this one is binary')
-  return decode(Buffer.from(bytes).toString())
+  return decode(utf8.decode(bytes))
 }
 
 /**
@@ -208,7 +213,7 @@ export function decode(text: string): ClientFrame | Failure {
  * prototype; with the `id` that stands in it.
  */
 export function parseObject(text: string): Record<string, unknown> | Failure {
-  if (depthExceeds(text, MAX_DEPTH))
+  if (nestsDeeper(text, MAX_DEPTH))
     return failure('bad_frame', `JSON may be nested ${MAX_DEPTH} levels deep, no deeper`, { path: '' })
   let value: unknown
   try {
@@ -220,7 +225,7 @@ export function parseObject(text: string): Record<string, unknown> | Failure {
     return failure('bad_frame', `a frame is a JSON object, got ${kindOf(value)}`, { path: '' })
   }
   const object = value as Record<string, unknown>
-  const forbidden = PROTOTYPE_KEYS.test(text) && prototypePath(object, '')
+  const forbidden = prototypeKey(text, object)
   return forbidden ? refuse(object, 'bad_frame', `the key at ${forbidden} is not allowed`, { path: forbidden }) : object
 }
 
@@ -266,11 +271,6 @@ export function encode(frame: ServerFrame, id?: CorrelationId): string {
   return JSON.stringify(id === undefined ? frame : Object.assign({ type: frame.type, id }, frame))
 }
 
-/** A path as JSON Pointer (RFC 6901). */
-export function pointer(path: readonly PropertyKey[]): string {
-  return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
-}
-
 /** In words of ours: the parser's own quote the text, which may be anybody's. */
 function whatIsWrong(text: string, { message }: Error): string {
   if (text.trim() === '') return 'it is empty'
@@ -283,44 +283,4 @@ function kindOf(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
   return Array.isArray(value) ? 'an array' : `a ${typeof value}`
-}
-
-/** Whether brackets outside strings nest deeper than `limit`; one pass, and none for a text too short to. */
-function depthExceeds(text: string, limit: number): boolean {
-  if (text.length <= 2 * limit) return false
-  let depth = 0
-  let quoted = false
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at)
-    if (quoted) {
-      if (unit === BACKSLASH) at++
-      else if (unit === QUOTE) quoted = false
-    } else if (unit === QUOTE) quoted = true
-    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
-      if (++depth > limit) return true
-    } else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth--
-  }
-  return false
-}
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-
-/** A text without any of these cannot hold a key that reaches a prototype; one with them is looked at closely. */
-const PROTOTYPE_KEYS = /__proto__|constructor|prototype|\\u/
-
-/** The first key, as JSON Pointer, that could reach a prototype (rule E4). */
-function prototypePath(value: unknown, path: string): string | false {
-  if (typeof value !== 'object' || value === null) return false
-  for (const [key, inner] of Object.entries(value)) {
-    const at = path + pointer([key])
-    if (key === '__proto__' || key === 'constructor' || key === 'prototype') return at
-    const found = prototypePath(inner, at)
-    if (found) return found
-  }
-  return false
 }

@@ -25,6 +25,7 @@ const FLOORS = [
     'check/config',
     'check/names',
     'cork-holder',
+    'json',
   ],
   ['config', 'intensity', 'check/reach', 'check/source', 'check/targets', 'check/keys'],
   ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations', 'system'],

@@ -14,7 +14,8 @@ import {
   httpStatus,
   isFailure,
 } from '../src/errors.ts'
-import { type ClientType, clientTypes, decode, encode, pointer } from '../src/protocol.ts'
+import { pointer } from '../src/json.ts'
+import { type ClientType, clientTypes, decode, encode, read as receive } from '../src/protocol.ts'
 
 const read = (frame: unknown) => decode(JSON.stringify(frame))
 
@@ -143,6 +144,12 @@ t.test('CODEC-4 what is no JSON is bad_json', (t) => {
   for (const text of [...texts, ...more]) {
     t.strictSame(refusal(text), { ...badFrame(undefined), code: 'bad_json' }, JSON.stringify(text))
   }
+  t.end()
+})
+
+t.test('CODEC-4 a byte order mark before the object is bad_json: JSON has no place for it (RFC 8259 8.1)', (t) => {
+  const { buffer } = new Uint8Array(Buffer.from('\ufeff{"type":"ping"}'))
+  t.match(receive(buffer, false, 100), { type: 'error', code: 'bad_json' })
   t.end()
 })
 
