@@ -51,7 +51,7 @@ const answers: Answers = {
   auth: (party, frame) => party.authenticate(frame),
 
   ping: (party, { id, data }) => {
-    party.reply({ type: 'pong', ...(data !== undefined && { data }), time: Date.now() }, id)
+    party.reply({ type: 'pong', data, time: Date.now() }, id)
   },
 
   pong: (party) => party.ponged(),

@@ -1,5 +1,5 @@
 /**
- * JSON as text: what is looked at in one that came from outside.
+ * JSON as text: what is looked at in one that came from outside, and how a value is written.
  *
  * Always true: nothing here knows a frame; a text that cannot break a rule costs a few searches, and one that might is
  * looked at once.
@@ -9,6 +9,15 @@
 export function pointer(path: readonly PropertyKey[]): string {
   return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 }
+
+/** As `JSON.stringify`, at half its cost where the value is a number or a plain word. */
+export function written(value: unknown): string | undefined {
+  if (Number.isFinite(value)) return `${value}`
+  return typeof value === 'string' && PLAIN.test(value) ? `"${value}"` : JSON.stringify(value)
+}
+
+/** ASCII in which nothing is escaped (RFC 8259 7). */
+const PLAIN = /^[ !#-[\]-~]*$/
 
 /** Whether brackets outside strings nest deeper than `limit`. */
 export function nestsDeeper(text: string, limit: number): boolean {

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod'
 import { type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
-import { nestsDeeper, pointer, prototypeKey } from './json.ts'
+import { nestsDeeper, pointer, prototypeKey, written } from './json.ts'
 import type { Operation } from './patch.ts'
 
 /** The WebSocket subprotocol that names this version (RFC 6455 1.9). */
@@ -266,9 +266,19 @@ export function correlationOf(id: unknown): CorrelationId | undefined {
   return correlation.safeParse(id).data
 }
 
-/** One frame as text; `id` is the correlation id of the request that it answers. */
+/**
+ * One frame as text; `id` is the correlation id of the request that it answers. A reply is written field by field, as
+ * most of its fields are a word or a number: about half of what `JSON.stringify` takes for the whole.
+ */
 export function encode(frame: ServerFrame, id?: CorrelationId): string {
-  return JSON.stringify(id === undefined ? frame : Object.assign({ type: frame.type, id }, frame))
+  if (id === undefined) return JSON.stringify(frame)
+  let text = `{"type":"${frame.type}","id":${written(id)}`
+  const fields: Readonly<Record<string, unknown>> = frame
+  for (const name in fields) {
+    const value = name === 'type' || name === 'id' ? undefined : written(fields[name])
+    if (value !== undefined) text += `,"${name}":${value}`
+  }
+  return `${text}}`
 }
 
 /** In words of ours: the parser's own quote the text, which may be anybody's. */

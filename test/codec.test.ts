@@ -485,6 +485,46 @@ t.test('CODEC-14 a frame is sent as one JSON object, its type first, its id besi
   t.end()
 })
 
+t.test('R1 whatever a reply holds, it is sent as JSON.stringify would write it', (t) => {
+  const scalars = fc.constantFrom(
+    -0,
+    1e21,
+    5e-324,
+    NaN,
+    Infinity,
+    true,
+    null,
+    undefined,
+    '',
+    '"',
+    '\\',
+    '\u007f',
+    '\u2028',
+    '\ud800',
+  )
+  const unwritten = fc.constantFrom<unknown>(undefined, Symbol('x'), () => 1, { toJSON: () => undefined })
+  const unit = fc.constantFrom(...'ab "\\/\n\t\u0000\u001f\u007f\u0080é\u2028\ud83d\ude00\ud800')
+  const text = fc.string({ unit, maxLength: 12 })
+  const value = fc.oneof(
+    scalars,
+    unwritten,
+    text,
+    fc.double(),
+    fc.integer(),
+    fc.jsonValue(),
+    fc.date({ noInvalidDate: true }),
+  )
+  const id = fc.oneof(text, fc.maxSafeInteger())
+  holds(
+    t,
+    fc.property(value, id, (data, id) => {
+      deepStrictEqual(encode({ type: 'pong', data, time: 5 }, id), JSON.stringify({ type: 'pong', id, data, time: 5 }))
+    }),
+    5000,
+  )
+  t.end()
+})
+
 t.test('CODEC-15 the error that answers a frame goes out with the id of that frame', (t) => {
   const error = read({ type: 'get', id: 'q9' })
   t.ok(isFailure(error))
