@@ -70,11 +70,13 @@ export class Audience {
     const after = this.#position.seq
     this.#moveTo(this.#position.epoch, seq, state)
     this.#views = new Map()
-    const tell = (who: Principal): Publication => {
-      const view = this.viewOf(who)
-      return new Told(after, before.get(who) ?? view, view, () => this.#frames(records, who))
-    }
-    return this.#machine.hasView ? oncePerPrincipal(tell) : onceForAll(tell)
+    if (this.#machine.hasView) return oncePerPrincipal((who) => this.#told(who, before.get(who), after, records))
+    return onceForAll((who) => this.#told(who, before.get(who), after, records))
+  }
+
+  #told(who: Principal, base: View | undefined, after: number, records: readonly LogRecord[]): Publication {
+    const view = this.viewOf(who)
+    return new Told(after, base ?? view, view, () => this.#frames(records, who))
   }
 
   #frames(records: readonly LogRecord[], who: Principal): (Buffer | null)[] {
