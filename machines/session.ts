@@ -19,7 +19,6 @@ export type SessionEvent =
   | { type: 'connection.left'; connection: string }
 
 export interface SessionInput {
-  readonly user: string
   readonly hands: SessionHands
   readonly maxConnections: number
   /** Milliseconds that the session stays when its last connection has left. */
@@ -44,7 +43,7 @@ export default setup({
   },
   actions: {
     add: assign(({ context }, { connection }: { connection: string }) => ({
-      connections: [...context.connections, connection],
+      connections: context.connections.concat(connection),
     })),
     admit: ({ context }, { connection }: { connection: string }) => context.hands.admit(connection),
     turnAway: ({ context }, { connection }: { connection: string }) => context.hands.turnAway(connection),

@@ -5,7 +5,7 @@
  * ends; a connection that was admitted leaves exactly once.
  */
 import type { Actor } from 'xstate'
-import sessionChart from '../machines/session.ts'
+import sessionChart, { type SessionHands } from '../machines/session.ts'
 import { Failures, intensities } from './intensity.ts'
 import type { Logger } from './logger.ts'
 import type { Recipient } from './round.ts'
@@ -31,14 +31,14 @@ interface Surroundings {
   readonly options: SessionOptions
   readonly system: ActorSystem
   readonly logger: Logger
-  ended(): void
+  onEnded(session: Session): void
 }
 
-export class Session {
+export class Session implements SessionHands {
   readonly user: string
   readonly #around: Surroundings
   readonly #members = new Map<string, Member>()
-  readonly #crashes = new Failures(intensities.session)
+  #crashes: Failures | undefined
   #actor!: Actor<typeof sessionChart>
 
   constructor(user: string, around: Surroundings) {
@@ -48,26 +48,30 @@ export class Session {
   }
 
   #start(): void {
-    const { options, system, ended } = this.#around
+    const { options, system } = this.#around
     const input = {
-      user: this.user,
+      hands: this,
       connections: [...this.#members.keys()],
       maxConnections: options.maxConnectionsPerUser,
       linger: options.sessionLinger,
-      hands: {
-        admit: (id: string) => this.#admit(id),
-        turnAway: (id: string) => {
-          this.#turnAway(id, 'too_many_connections', `a user may have ${options.maxConnectionsPerUser} connections`)
-        },
-        end: ended,
-      },
     }
     this.#actor = system.create(sessionChart, input, (error) => this.#crashed(error))
     this.#actor.start()
   }
 
-  #admit(id: string): void {
+  // What the chart wants done.
+
+  admit(id: string): void {
     this.#members.get(id)?.admitted(this)
+  }
+
+  turnAway(id: string): void {
+    const { maxConnectionsPerUser } = this.#around.options
+    this.#turnAway(id, 'too_many_connections', `a user may have ${maxConnectionsPerUser} connections`)
+  }
+
+  end(): void {
+    this.#around.onEnded(this)
   }
 
   #turnAway(id: string, reason: 'too_many_connections' | 'internal', message: string): void {
@@ -78,14 +82,14 @@ export class Session {
 
   /** Begins again with the connections that are there; who was on its way in is turned away, lest it bring this about again. */
   #crashed(error: unknown): void {
-    const { logger, ended } = this.#around
+    this.#crashes ??= new Failures(intensities.session)
     const isOver = this.#crashes.add(Date.now())
-    logger.error({ err: error, user: this.user, isOver }, 'a session actor crashed')
+    this.#around.logger.error({ err: error, user: this.user, isOver }, 'a session actor crashed')
     for (const { id, state } of [...this.#members.values()]) {
       if (state !== 'open') this.#turnAway(id, 'internal', 'the session failed')
     }
     if (!isOver) return this.#start()
-    ended()
+    this.end()
     for (const member of this.#members.values()) member.close('internal', 'the session failed again and again')
   }
 
@@ -113,11 +117,11 @@ export class Session {
 }
 
 export class Sessions {
-  readonly #around: Omit<Surroundings, 'ended'>
+  readonly #around: Surroundings
   readonly #byUser = new Map<string, Session>()
 
   constructor(options: SessionOptions, system: ActorSystem, logger: Logger) {
-    this.#around = { options, system, logger }
+    this.#around = { options, system, logger, onEnded: ({ user }) => this.#byUser.delete(user) }
   }
 
   get size(): number {
@@ -128,7 +132,7 @@ export class Sessions {
   of(user: string): Session {
     const known = this.#byUser.get(user)
     if (known) return known
-    const session = new Session(user, { ...this.#around, ended: () => this.#byUser.delete(user) })
+    const session = new Session(user, this.#around)
     this.#byUser.set(user, session)
     return session
   }
