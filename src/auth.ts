@@ -81,9 +81,13 @@ async function verificationKey(config: Keys): Promise<{ key: JWTVerifyGetKey; al
     return { key: remoteKeys(config.jwksUrl), algorithms: Object.values(ALGORITHMS).flat() }
   }
   if (config.jwtPublicKey) return publicKey(config.jwtPublicKey)
-  const secret = await importJWK({ kty: 'oct', k: Buffer.from(config.jwtSecret ?? '').toString('base64url') }, 'HS256')
+  const secret = await secretKey(Buffer.from(config.jwtSecret ?? ''))
   return { key: async () => secret, algorithms: ['HS256'] }
 }
+
+/** Imported here, once: bytes would be imported for each token. */
+const secretKey = (bytes: Buffer): Promise<CryptoKey> =>
+  crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify'])
 
 /** The keys behind a URL. What is known of them goes on while the endpoint is slow or down. */
 function remoteKeys(url: string): JWTVerifyGetKey {
