@@ -39,7 +39,6 @@ export abstract class Peer implements Party {
   readonly rooms: Rooms
   readonly inboxes: Inboxes
   readonly maxRooms: number
-  readonly joined = new Map<string, Room>()
   state: ConnectionState = 'connecting'
   session: Session | undefined
   protected readonly link: Link
@@ -48,7 +47,8 @@ export abstract class Peer implements Party {
   protected proved: Credential | undefined
   readonly #observer: Observer
   /** The rooms that it is in, and each join that is under way. */
-  readonly #places = new Tally()
+  #places: Tally | undefined
+  #joined: Map<string, Room> | undefined
 
   constructor(id: string, link: Link, { config, rooms, inboxes, observer }: Surroundings) {
     this.id = id
@@ -63,6 +63,11 @@ export abstract class Peer implements Party {
   abstract close(reason: CloseReason, message: string): void
   abstract authenticate(frame: ClientFrameOf<'auth'>): void
   abstract ponged(): void
+
+  get joined(): Map<string, Room> {
+    this.#joined ??= new Map()
+    return this.#joined
+  }
 
   /** Who the token says it is. Only an open connection is asked. */
   get credential(): Credential {
@@ -120,13 +125,14 @@ export abstract class Peer implements Party {
   }
 
   takesPlace(room: Room): boolean {
+    this.#places ??= new Tally()
     if (this.#places.of(room.name) === 0 && this.#places.size >= this.maxRooms) return false
     this.#places.add(room.name)
     return true
   }
 
   givesPlaceBack(room: Room): void {
-    this.#places.remove(room.name)
+    this.#places?.remove(room.name)
   }
 
   entersRoom(room: Room, who: Principal): boolean {
