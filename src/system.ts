@@ -68,11 +68,10 @@ class Scheduler {
 
   schedule(source: AnyActorRef, target: AnyActorRef, event: { type: string }, delay: number, id = event.type): void {
     this.cancel(source, id)
-    const fire = (): void => {
+    const deadline = this.#wheel.setTimeout(() => {
       this.#forget(source, id)
       target.send(event)
-    }
-    const deadline = this.#wheel.setTimeout(fire, delay)
+    }, delay)
     this.#waiting.set(source, [...this.#of(source), { id, deadline }])
   }
 
