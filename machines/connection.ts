@@ -4,7 +4,7 @@
  * The chart hears of life, not of letters: data frames never pass through here. It decides what may happen when;
  * `hands` does it, and only `hands` touches a socket.
  */
-import { assign, fromPromise, raise, setup } from 'xstate'
+import { assign, raise, setup } from 'xstate'
 
 /** The five states that clients, metrics and the inspector see. */
 export type ConnectionState = 'connecting' | 'authenticated' | 'open' | 'closing' | 'closed'
@@ -40,8 +40,10 @@ export interface Cause {
 export interface Hands {
   /** The chart has entered one of its five states; `cause` is what brought it there. */
   entered(state: ConnectionState, cause: Cause): void
-  /** Resolves with what the token proves, rejects with a Refusal. */
-  verify(token: string): Promise<Proof>
+  /** The token that came with the upgrade request, until it has its verdict. */
+  readonly token: string | undefined
+  /** Asks what a token proves; the answer is `proved` or `disproved`. */
+  verify(token: string): void
   /** Answers 101 to the upgrade request. */
   openSocket(): void
   /** Takes the identity that the token proved, and opens the socket where the token came with the upgrade request. */
@@ -62,6 +64,8 @@ export interface Hands {
 
 export type ConnectionEvent =
   | { type: 'auth'; token: string }
+  | { type: 'proved'; proof: Proof }
+  | { type: 'disproved'; refusal: Refusal }
   | { type: 'joined' }
   | { type: 'refused'; ending: Ending }
   | { type: 'end'; ending: Ending }
@@ -70,12 +74,8 @@ export type ConnectionEvent =
 
 export interface ConnectionInput {
   readonly hands: Hands
-  /** The token that came with the upgrade request. */
-  readonly token: string | undefined
   /** Milliseconds. */
-  readonly authTimeout: number
-  readonly clockTolerance: number
-  readonly now: () => number
+  readonly rules: { readonly authTimeout: number; readonly clockTolerance: number }
 }
 
 interface ConnectionContext extends ConnectionInput {
@@ -83,18 +83,14 @@ interface ConnectionContext extends ConnectionInput {
   readonly ending: Ending
 }
 
+const NOBODY: Proof = { principal: { user: '' }, issuedAt: 0, expiresAt: 0 }
+const NORMAL: Ending = { reason: 'normal', message: '' }
+
 /** An ending names its reason, a socket its close code. */
 function causeOf(event: { type: string }, ending: Ending): Cause {
   if ('code' in event) return { event: event.type, detail: `${event.code}` }
   return ending.reason === 'normal' ? { event: event.type } : { event: event.type, detail: ending.reason }
 }
-
-const proven = ({ event }: { event: { output: Proof } }) => ({ proof: event.output })
-const refused = ({ event }: { event: { error: unknown } }) => ({ refusal: event.error as Refusal })
-const verification = ({ context }: { context: ConnectionContext }) => ({
-  hands: context.hands,
-  token: context.token ?? '',
-})
 
 export default setup({
   types: {
@@ -102,28 +98,25 @@ export default setup({
     events: {} as ConnectionEvent,
     input: {} as ConnectionInput,
   },
-  actors: {
-    verify: fromPromise<Proof, { hands: Hands; token: string }>(({ input }) => input.hands.verify(input.token)),
-  },
   guards: {
-    hasToken: ({ context }) => context.token !== undefined,
+    hasToken: ({ context }) => context.hands.token !== undefined,
   },
   delays: {
-    authTimeout: ({ context }) => context.authTimeout,
+    authTimeout: ({ context }) => context.rules.authTimeout,
     /** 60 s ahead of the expiry, or a tenth of the token's life if that is less. */
-    untilWarning: ({ context: { proof, now } }) => {
-      const life = proof.expiresAt - (proof.issuedAt ?? now())
-      return Math.max(0, proof.expiresAt - Math.min(60_000, life / 10) - now())
+    untilWarning: ({ context: { proof } }) => {
+      const life = proof.expiresAt - (proof.issuedAt ?? Date.now())
+      return Math.max(0, proof.expiresAt - Math.min(60_000, life / 10) - Date.now())
     },
-    untilExpiry: ({ context: { proof, now, clockTolerance } }) => Math.max(0, proof.expiresAt + clockTolerance - now()),
+    untilExpiry: ({ context: { proof, rules } }) => Math.max(0, proof.expiresAt + rules.clockTolerance - Date.now()),
   },
   actions: {
     entered: ({ context, event }, { state }: { state: ConnectionState }) => {
       context.hands.entered(state, causeOf(event, context.ending))
     },
     openSocket: ({ context }) => context.hands.openSocket(),
-    take: assign({ token: ({ event }) => (event.type === 'auth' ? event.token : undefined) }),
-    accept: assign((_, { proof }: { proof: Proof }) => ({ proof, token: undefined })),
+    verify: ({ context }, { token }: { token: string | undefined }) => context.hands.verify(token ?? ''),
+    accept: assign((_, { proof }: { proof: Proof }) => ({ proof })),
     admit: ({ context }) => context.hands.admit(context.proof),
     refuse: ({ context }, { refusal }: { refusal: Refusal }) => context.hands.refuse(refusal),
     enterSession: ({ context }) => context.hands.enterSession(),
@@ -137,9 +130,10 @@ export default setup({
 }).createMachine({
   id: 'connection',
   context: ({ input }) => ({
-    ...input,
-    proof: { principal: { user: '' }, issuedAt: 0, expiresAt: 0 },
-    ending: { reason: 'normal', message: '' },
+    hands: input.hands,
+    rules: input.rules,
+    proof: NOBODY,
+    ending: NORMAL,
   }),
   initial: 'connecting',
   on: {
@@ -153,13 +147,17 @@ export default setup({
       states: {
         arriving: {
           always: [
-            { guard: 'hasToken', target: 'verifying' },
+            {
+              guard: 'hasToken',
+              target: 'verifying',
+              actions: { type: 'verify', params: ({ context }) => context.hands },
+            },
             { target: 'waiting', actions: 'openSocket' },
           ],
         },
         waiting: {
           on: {
-            auth: { target: 'verifying', actions: 'take' },
+            auth: { target: 'verifying', actions: { type: 'verify', params: ({ event }) => event } },
           },
           after: {
             authTimeout: {
@@ -169,17 +167,15 @@ export default setup({
           },
         },
         verifying: {
-          invoke: {
-            src: 'verify',
-            input: verification,
-            onDone: {
+          on: {
+            proved: {
               target: '#connection.authenticated',
-              actions: [{ type: 'accept', params: proven }, 'admit'],
+              actions: [{ type: 'accept', params: ({ event }) => event }, 'admit'],
             },
-            onError: {
+            disproved: {
               target: '#connection.closing',
               actions: [
-                { type: 'refuse', params: refused },
+                { type: 'refuse', params: ({ event }) => event },
                 { type: 'endWith', params: { reason: 'unauthorized', message: 'the token was refused' } },
               ],
             },
@@ -218,19 +214,17 @@ export default setup({
           initial: 'idle',
           states: {
             idle: {
-              on: { auth: { target: 'verifying', actions: 'take' } },
+              on: { auth: { target: 'verifying', actions: { type: 'verify', params: ({ event }) => event } } },
             },
             verifying: {
-              invoke: {
-                src: 'verify',
-                input: verification,
-                onDone: {
+              on: {
+                proved: {
                   target: 'idle',
-                  actions: [{ type: 'accept', params: proven }, 'refresh', raise({ type: 'refreshed' })],
+                  actions: [{ type: 'accept', params: ({ event }) => event }, 'refresh', raise({ type: 'refreshed' })],
                 },
-                onError: {
+                disproved: {
                   target: 'idle',
-                  actions: { type: 'refuse', params: refused },
+                  actions: { type: 'refuse', params: ({ event }) => event },
                 },
               },
             },

@@ -44,6 +44,7 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   readonly #around: ConnectionSurroundings
   readonly #actor: Actor<typeof connectionChart>
   readonly #pending = new Pending()
+  token: string | undefined
   #heartbeat: Heartbeat | undefined
   #pingsAsJson = false
   #enteredAt = Date.now()
@@ -52,10 +53,10 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   constructor(id: string, link: Link, token: string | undefined, around: ConnectionSurroundings) {
     super(id, link, around)
     this.#around = around
-    const { authTimeout, clockTolerance } = around.config
-    const input = { hands: this, token, authTimeout, clockTolerance, now: Date.now }
+    this.token = token
+    const input = { hands: this, rules: around.config }
     this.#actor = around.system.create(connectionChart, input, (error) => this.#crashed(error))
-    link.onTooSlow = (message) => this.close('too_slow', message)
+    link.owner = this
   }
 
   start(): void {
@@ -124,6 +125,10 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
     this.close('heartbeat_timeout', 'no sign of life')
   }
 
+  tooSlow(message: string): void {
+    this.close('too_slow', message)
+  }
+
   /** Begins the end: `closing`, then the close frame. */
   close(reason: CloseReason, message: string, retryAfter?: number): void {
     this.#actor.send({ type: 'end', ending: { reason, message, ...(retryAfter !== undefined && { retryAfter }) } })
@@ -154,16 +159,26 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
     this.#move(state, cause)
   }
 
-  async verify(token: string): Promise<Proof> {
-    const credential = await this.#around.verify(token)
-    if (isFailure(credential)) {
+  verify(token: string): void {
+    this.#around
+      .verify(token)
+      .then((verdict) => this.#verified(verdict))
+      .catch((error) => this.#crashed(error))
+  }
+
+  #verified(verdict: Credential | Failure): void {
+    this.token = undefined
+    if (isFailure(verdict)) {
       this.#around.onTokenRefused(this.remoteAddress)
-      throw credential
-    }
-    if (this.proved && credential.principal.user !== this.proved.principal.user) {
-      throw failure('subject_mismatch', 'the token is for another user; this connection keeps the one it has')
-    }
-    return credential
+      this.#disproved(verdict)
+    } else if (this.proved && verdict.principal.user !== this.proved.principal.user) {
+      const message = 'the token is for another user; this connection keeps the one it has'
+      this.#disproved(failure('subject_mismatch', message))
+    } else this.#actor.send({ type: 'proved', proof: verdict })
+  }
+
+  #disproved(refusal: Failure): void {
+    this.#actor.send({ type: 'disproved', refusal })
   }
 
   openSocket(): void {
@@ -176,14 +191,14 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
   }
 
   enterSession(): void {
-    const { user } = this.credential.principal
-    const join = () => {
-      if (this.state === 'authenticated') this.#around.sessions.of(user).join(this)
-    }
     this.inboxes
-      .ready(user)
-      .then(join)
+      .ready(this.credential.principal.user)
+      .then(() => this.#joinSession())
       .catch((error) => this.#crashed(error))
+  }
+
+  #joinSession(): void {
+    if (this.state === 'authenticated') this.#around.sessions.of(this.credential.principal.user).join(this)
   }
 
   welcome(): void {

@@ -23,8 +23,8 @@ export class Link {
   readonly #wheel: Wheel
   readonly #maxLag: number
   #lag: Deadline | undefined
-  /** Told once the peer is too slow; whoever uses the link says what follows. */
-  onTooSlow = (_message: string): void => {}
+  /** Whoever uses the link says what follows. */
+  owner: { tooSlow(message: string): void } | undefined
 
   /** @param maxLag milliseconds that a peer may leave unread what waits for it. */
   constructor(upgrade: Upgrade, subprotocol: string | undefined, wheel: Wheel, maxLag: number) {
@@ -72,13 +72,16 @@ export class Link {
   reply(frame: string): void {
     if (this.congested) this.#unread += Buffer.byteLength(frame)
     this.send(frame)
-    if (this.#unread > MAX_UNREAD) this.onTooSlow('too many replies were left unread')
+    if (this.#unread > MAX_UNREAD) this.owner?.tooSlow('too many replies were left unread')
   }
 
   #congest(): void {
     this.congested = true
     if (!this.isOpen) return
-    this.#lag ??= this.#wheel.setTimeout(() => this.onTooSlow(`nothing was read for ${this.#maxLag} ms`), this.#maxLag)
+    this.#lag ??= this.#wheel.setTimeout(
+      () => this.owner?.tooSlow(`nothing was read for ${this.#maxLag} ms`),
+      this.#maxLag,
+    )
   }
 
   /** The peer has read what waited. */
