@@ -35,7 +35,7 @@ export default setup({
   },
   guards: {
     hasPlace: ({ context }) => context.connections.length < context.maxConnections,
-    isEmpty: ({ context }) => context.connections.length === 0,
+    isOccupied: ({ context }) => context.connections.length > 0,
     isLast: ({ context }) => context.connections.length <= 1,
   },
   delays: {
@@ -55,7 +55,7 @@ export default setup({
 }).createMachine({
   id: 'session',
   context: ({ input }) => input,
-  initial: 'beginning',
+  initial: 'lingering',
   on: {
     'connection.joining': [
       {
@@ -70,9 +70,6 @@ export default setup({
     ],
   },
   states: {
-    beginning: {
-      always: [{ guard: 'isEmpty', target: 'lingering' }, { target: 'active' }],
-    },
     active: {
       on: {
         'connection.left': [
@@ -82,6 +79,7 @@ export default setup({
       },
     },
     lingering: {
+      always: { guard: 'isOccupied', target: 'active' },
       after: { linger: 'ended' },
     },
     ended: {
