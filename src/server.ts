@@ -22,6 +22,7 @@ import { createLogger } from './logger.ts'
 import { Machine } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import type { Observer } from './peer.ts'
+import { remembering } from './remembered.ts'
 import { type Revocation, Revocations } from './revocations.ts'
 import { Rooms } from './rooms.ts'
 import { createRoutes } from './routes.ts'
@@ -65,7 +66,8 @@ export async function start(given: Config): Promise<Server> {
   const metrics = new Metrics()
   const log = await custody.openLog(config.inspectionBudget)
   const revocations = await custody.need(Revocations.load(log))
-  const verifyToken = await createVerifier(config)
+  const verifyByKey = await createVerifier(config)
+  const verifyToken = config.jwksUrl ? verifyByKey : remembering(verifyByKey)
   const verify: Verify = async (token) => {
     const proved = await verifyToken(token)
     const verdict = isFailure(proved) ? proved : (revocations.refuse(proved) ?? proved)

@@ -29,7 +29,7 @@ const FLOORS = [
   ],
   ['config', 'intensity', 'check/reach', 'check/source', 'check/targets', 'check/keys'],
   ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations', 'system'],
-  ['log', 'handshake', 'heartbeat', 'glance', 'pending', 'letters', 'view', 'folded'],
+  ['log', 'handshake', 'remembered', 'heartbeat', 'glance', 'pending', 'letters', 'view', 'folded'],
   [
     'seal',
     'alarm',

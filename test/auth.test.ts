@@ -180,8 +180,9 @@ t.test('tokens', async (t) => {
     'A2 R1 tokens at once: as many as may wait are verified in their turns, the others are told to come again',
     async (t) => {
       const tab = await Tab.open(server, 'ann')
-      const token = await tokenFor('ann')
-      tab.burst(Array.from({ length: 40 }, (_, id) => ({ type: 'auth', token, id })))
+      const tokens = Array.from({ length: 40 }, (_, jti) => tokenFor('ann', { claims: { jti: `${jti}` } }))
+      const [token] = await Promise.all(tokens)
+      tab.burst((await Promise.all(tokens)).map((token, id) => ({ type: 'auth', token, id })))
       const replies = []
       for (let id = 0; id < 40; id++) replies.push(await tab.next((frame) => frame.id === id))
       const refused = replies.filter(({ type }) => type === 'error')

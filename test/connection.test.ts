@@ -192,7 +192,11 @@ t.test('connections', async (t) => {
 
   t.test('C3 frames behind an auth wait for it; a 17th is told to come again', async (t) => {
     const tab = await Tab.open(server, 'ann', { token: null })
-    tab.burst([{ type: 'auth', token, id: 'in' }, ...Array.from({ length: 17 }, (_, id) => ({ type: 'ping', id }))])
+    const fresh = await tokenFor('ann', { claims: { jti: 'never seen before' } })
+    tab.burst([
+      { type: 'auth', token: fresh, id: 'in' },
+      ...Array.from({ length: 17 }, (_, id) => ({ type: 'ping', id })),
+    ])
     t.match(await tab.next((frame) => frame.id === 16), { type: 'error', code: 'overloaded', retry: true })
     for (let i = 0; i < 16; i++) await tab.next((frame) => frame.id === i && frame.type === 'pong')
     const order = tab.frames.filter((frame) => frame.type !== 'error').map((frame) => frame.id)

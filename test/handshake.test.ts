@@ -525,9 +525,10 @@ t.test('handshakes', async (t) => {
 
   t.test('CONN-1 what comes behind the head, before its answer, never reaches the conversation', async (t) => {
     for (const [what, bytes, outcome] of EARLY) {
+      const fresh = await tokenFor('ann', { claims: { jti: what } })
       const { raw, answer } = await ask(
         server,
-        Buffer.concat([Buffer.from(head({ Authorization: `Bearer ${token}` })), bytes]),
+        Buffer.concat([Buffer.from(head({ Authorization: `Bearer ${fresh}` })), bytes]),
       )
       t.equal(answer?.status ?? 'closed', outcome, what)
       if (outcome === 101) t.equal(await userOf(raw), 'ann', `${what}, and the next frame is read from its beginning`)
@@ -539,6 +540,14 @@ t.test('handshakes', async (t) => {
     raw.send(frame(PING, 'late'))
     t.equal(String((await raw.frame())?.payload), 'late')
     raw.destroy()
+    t.equal(await userOf((await ask(server, head({ Authorization: `Bearer ${token}` }))).raw), 'ann')
+    const known = await ask(
+      server,
+      Buffer.concat([Buffer.from(head({ Authorization: `Bearer ${token}` })), frame(PING, 'early')]),
+    )
+    t.equal(known.answer?.status, 101, 'behind a token that was good before as well')
+    t.equal(await userOf(known.raw), 'ann')
+    known.raw.destroy()
   })
 
   t.test('C2 X2 peers that are gone before the answer end nobody but themselves', async (t) => {

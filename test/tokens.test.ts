@@ -10,7 +10,9 @@ import { EncryptJWT } from 'jose'
 import t, { type Test } from 'tap'
 import { createVerifier } from '../src/auth.ts'
 import { isFailure } from '../src/errors.ts'
+import { remembering } from '../src/remembered.ts'
 import { SECRET, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { Service } from './fixtures/service.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 import {
   type Case,
@@ -569,6 +571,66 @@ t.test('A1 exp, nbf and iat are held to the second at the edge of the tolerance'
   t.equal(await outcome(token), IN, 'while time passes')
   clock.now += 1000
   t.equal(await outcome(token), LATE)
+})
+
+t.test(
+  'A1 a token that was good is good without being verified again, while time can have changed nothing',
+  async (t) => {
+    const clock = stopDate(t)
+    const [began, second] = [clock.now, clock.now / 1000]
+    const byKey = await createVerifier({ ...rules, jwtSecret: SECRET, clockTolerance: 5000 })
+    let asked = 0
+    const verify = remembering((token) => {
+      asked++
+      return byKey(token)
+    })
+    const token = claims({ nbf: second, exp: second + 10 })
+    const [head, payload] = token.split('.')
+    const steps: [what: string, at: number, token: string, outcome: string, asked: number][] = [
+      ['the first time', 0, token, IN, 1],
+      ['again', 0, token, IN, 1],
+      ['to the last millisecond', 9999, token, IN, 1],
+      ['at its expiry, for the tolerance', 10_000, token, IN, 2],
+      ['beyond the tolerance', 15_000, token, LATE, 3],
+      ['where the clock went back to before its nbf', -6000, token, NO, 4],
+      ['its claims with another signature', 1000, `${head}.${payload}.${part('forged')}`, NO, 5],
+      ['what was refused is verified again', 1000, `${head}.${payload}.${part('forged')}`, NO, 6],
+    ]
+    for (const [what, at, given, outcome, expected] of steps) {
+      clock.now = began + at
+      const proven = await verify(given)
+      t.equal(isFailure(proven) ? proven.code : `in ${proven.principal.user}`, outcome, what)
+      t.equal(asked, expected, `${what}: how often keys were asked`)
+    }
+  },
+)
+
+t.test('A1 of 10,000 tokens that were good the first is forgotten', async (t) => {
+  let asked = 0
+  const credential = { principal: { user: 'ann', scopes: [], claims: {} }, tokenId: undefined, issuedAt: undefined }
+  const verify = remembering(async () => {
+    asked++
+    return { ...credential, expiresAt: Date.now() + DAY * 1000 }
+  })
+  for (let i = 0; i <= 10_000; i++) await verify(`${i}`)
+  await verify('1')
+  t.equal(asked, 10_001, 'the second is known')
+  await verify('0')
+  t.equal(asked, 10_002)
+})
+
+t.test('C1 C2 A4 a tab comes back with the token that it had, until that is revoked', async (t) => {
+  const server = await startServer(t)
+  const token = await tokenFor('ann', { claims: { jti: 'kept' } })
+  for (let i = 0; i < 20; i++) {
+    const tab = await Tab.open(server, 'ann', { token })
+    t.match(await tab.ask({ type: 'ping', data: i }), { data: i })
+    const other = await Tab.open(server, '', { token: null })
+    t.match(await other.ask({ type: 'auth', token }), { type: 'welcome', user: 'ann' })
+    await Promise.all([tab.leave(), other.leave()])
+  }
+  await (await Service.of(server)).delete('/v1/tokens/kept')
+  t.same([await knock(server, token), await introduce(server, token)], [NO, NO])
 })
 
 t.test('AUTH-6 A2 a token of 60 minutes is replaced in place by one of 120', async (t) => {
