@@ -3,8 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { contestant, type Figures, figure, type Scenario, type Stand } from '../measure.ts'
 import { chartroom, peers, type Start } from '../servers.ts'
 
-/** Code, buffers and pools are there then. */
-const WARM_UP = 1000
+/** Connections that come and go before, and how often: code, pools and the young generation have grown by then. */
+const EARLY = 1000
+const COMINGS = 8
 /** Milliseconds in which a server comes to rest. */
 const SETTLING = 500
 
@@ -16,9 +17,16 @@ const servers: [string, Start][] = [
   ['Socket.IO', peers.socketio()],
 ]
 
-async function sample(stand: Stand, count: number): Promise<Figures> {
-  await stand.load.ask('open', stand.opening(WARM_UP, 'early'))
+async function warmUp(stand: Stand): Promise<void> {
+  for (let coming = 1; coming <= COMINGS; coming++) {
+    await stand.load.ask('open', stand.opening(EARLY, `early${coming}-`))
+    if (coming < COMINGS) await stand.load.ask('close')
+  }
   await pause(SETTLING)
+}
+
+async function sample(stand: Stand, count: number): Promise<Figures> {
+  await warmUp(stand)
   const before = await stand.server.rest()
   await stand.load.ask('open', stand.opening(count))
   await pause(SETTLING)
@@ -30,7 +38,8 @@ async function sample(stand: Stand, count: number): Promise<Figures> {
 
 export const scenario: Scenario = {
   name: 'idle',
-  title: 'Idle: 10,000 authenticated connections, a user each, behind 1,000 others (1,000 with --quick)',
+  title:
+    'Idle: 10,000 authenticated connections, a user each, behind 1,000 others and 7,000 that went (1,000 with --quick)',
   contestants: (isQuick) =>
     servers.map(([name, start]) =>
       contestant(
