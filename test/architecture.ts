@@ -26,10 +26,13 @@ const FLOORS = [
     'check/names',
     'cork-holder',
     'json',
+    'inspect/shapes',
+    'inspect/text',
+    'inspect/chart-style',
   ],
-  ['config', 'intensity', 'check/reach', 'check/source', 'check/targets', 'check/keys'],
-  ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations', 'system'],
-  ['log', 'handshake', 'remembered', 'heartbeat', 'glance', 'pending', 'letters', 'view', 'folded'],
+  ['config', 'intensity', 'check/reach', 'check/source', 'check/targets', 'check/keys', 'inspect/wording'],
+  ['protocol', 'auth', 'development', 'link', 'metrics', 'explain', 'activations', 'system', 'inspect/layout'],
+  ['log', 'handshake', 'remembered', 'heartbeat', 'glance', 'pending', 'letters', 'view', 'folded', 'inspect/ways'],
   [
     'seal',
     'alarm',
@@ -44,6 +47,7 @@ const FLOORS = [
     'transport-uws',
     'http',
     'log-memory',
+    'inspect/drawing',
   ],
   ['lmdb-store', 'subscription', 'dead-letters', 'fold', 'inbox-draft', 'turns', 'sessions', 'revocations'],
   ['document'],
@@ -78,6 +82,7 @@ const IMPORTERS: Record<string, string[]> = {
   'fast-json-patch': ['src/patch.ts'],
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
+  'elkjs/lib/elk-api.js': ['src/inspect/layout.ts'],
 }
 
 const sources = [...list('src'), ...list('machines')].filter((file) => file.endsWith('.ts'))
@@ -114,7 +119,7 @@ test('no import cycle', () => {
 
 test('imports go downwards only', () => {
   const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.includes(file.slice(4, -3)))
-  for (const file of sources.filter((file) => /^src\/(check\/)?[^/]+\.ts$/.test(file))) {
+  for (const file of sources.filter((file) => /^src\/(check\/|inspect\/(page\/)?)?[^/]+\.ts$/.test(file))) {
     assert.notEqual(floorOf(file), -1, `${file} stands on no floor; give it one`)
     for (const next of neighbours(file).filter((next) => next.startsWith('src/'))) {
       assert(floorOf(next) < floorOf(file), `${file} imports ${next}, which is not below it`)
