@@ -1,0 +1,162 @@
+/**
+ * All that the page holds: the line to the server, where one is, the actors of the list, what is watched. Parts change by
+ * its verbs only, and every change asks for one drawing in the next frame.
+ */
+import type { Chart } from '../shapes.ts'
+import type { Query, Sections } from './actors.ts'
+import { Feed } from './feed-client.ts'
+import type { Overview } from './messages.ts'
+import { hashOf, type Place, placeOf } from './places.ts'
+import { Watching } from './watching.ts'
+
+const SECOND = 1000
+/** Survives a reload of this tab, and nothing more. */
+const TOKEN = 'chartroom.inspect.token'
+
+export class Desk {
+  readonly feed = new Feed(feedUrl(), sessionStorage.getItem(TOKEN) ?? undefined)
+  place: Place = { kind: 'nowhere' }
+  query: Query = { search: '', state: '', failed: false }
+  sections: Sections | undefined
+  watching: Watching | undefined
+  chart: Chart | undefined
+  overview: Overview | undefined
+  showsKeys = false
+  failure: string | undefined
+  readonly states = new Set<string>()
+  readonly #draw: () => void
+  #isDue = false
+
+  constructor(draw: () => void) {
+    this.#draw = draw
+    this.feed.onLine = () => this.#lineTurned()
+    this.feed.onNews = (news) => this.watching?.hear(news)
+  }
+
+  start(): void {
+    addEventListener('hashchange', () => this.#arrive(placeOf(location.hash)))
+    setInterval(() => document.visibilityState === 'visible' && void this.#refresh(), SECOND)
+    this.#arrive(placeOf(location.hash))
+    this.feed.connect()
+  }
+
+  unlock(token: string): void {
+    sessionStorage.setItem(TOKEN, token)
+    this.feed.connect(token)
+  }
+
+  go(place: Place): void {
+    history.pushState(undefined, '', hashOf(place))
+    this.#arrive(place)
+  }
+
+  ask(query: Query): void {
+    this.query = query
+    void this.#refresh()
+    this.changed()
+  }
+
+  toggleKeys(): void {
+    this.showsKeys = !this.showsKeys
+    this.changed()
+  }
+
+  readonly changed = (): void => {
+    if (this.#isDue) return
+    this.#isDue = true
+    requestAnimationFrame(() => {
+      this.#isDue = false
+      this.#rename()
+      this.#draw()
+    })
+  }
+
+  /** The address names the moment shown, so that it can be sent to somebody. */
+  #rename(): void {
+    if (this.place.kind !== 'actor') return
+    const at = this.watching?.at
+    const place: Place = { kind: 'actor', actor: this.place.actor, ...(at === undefined ? {} : { seq: at }) }
+    if (hashOf(place) === hashOf(this.place)) return
+    this.place = place
+    history.replaceState(undefined, '', hashOf(place))
+  }
+
+  #lineTurned(): void {
+    if (this.feed.line === 'open') {
+      void this.#refresh()
+      void this.watching?.open()
+    }
+    this.changed()
+  }
+
+  #arrive(place: Place): void {
+    this.place = place
+    if (place.kind === 'actor' && place.actor === this.watching?.actor) this.#travel(this.watching, place.seq)
+    else this.#watch(place)
+    if (place.kind !== 'machine' || place.machine !== this.chart?.machine) this.#forgetMachine()
+    void this.#refresh()
+    this.changed()
+  }
+
+  #watch(place: Place): void {
+    this.watching?.close()
+    this.watching = undefined
+    if (place.kind !== 'actor') return
+    this.watching = new Watching(place.actor, place.seq, this.feed, this.changed)
+    if (this.feed.line === 'open') void this.watching.open()
+  }
+
+  #travel(watching: Watching, seq: number | undefined): void {
+    if (seq === undefined) watching.goLive()
+    else watching.goTo(seq)
+  }
+
+  #forgetMachine(): void {
+    this.chart = undefined
+    this.overview = undefined
+  }
+
+  async #refresh(): Promise<void> {
+    if (this.feed.line !== 'open') return
+    try {
+      await Promise.all([this.#readActors(), this.#readOverview()])
+      this.failure = undefined
+    } catch (error) {
+      this.failure = (error as Error).message
+    }
+    this.changed()
+  }
+
+  async #readActors(): Promise<void> {
+    const { search, state, failed } = this.query
+    const narrowed = {
+      ...(search ? { search } : {}),
+      ...(state ? { state } : {}),
+      ...(failed ? { failed } : {}),
+      limit: 200,
+    }
+    const [rooms, sessions, connections] = await Promise.all(
+      (['room', 'session', 'connection'] as const).map((kind) => this.feed.request('actors', { kind, ...narrowed })),
+    )
+    if (!rooms || !sessions || !connections) return
+    for (const { state } of [...rooms.actors, ...connections.actors]) this.states.add(state)
+    this.sections = { rooms, sessions, connections }
+  }
+
+  async #readOverview(): Promise<void> {
+    if (this.place.kind !== 'machine') return
+    const { machine } = this.place
+    const [reply, overview] = await Promise.all([
+      this.chart ? { chart: this.chart } : this.feed.request('chart', { machine }),
+      this.feed.request('overview', { machine }),
+    ])
+    if (this.place.kind === 'machine' && this.place.machine === machine)
+      [this.chart, this.overview] = [reply.chart, overview]
+  }
+}
+
+function feedUrl(): URL {
+  const url = new URL('inspect/feed', document.baseURI)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  return url
+}

@@ -1,0 +1,66 @@
+/** The event log on the right: what came, from whom, when, what it changed, and how long after the one before. */
+import { type ComponentChild, html, useEffect, useRef } from './html.ts'
+import type { Step } from './messages.ts'
+import { instant, payloadOf, span, titleOf } from './phrases.ts'
+import type { Watching } from './watching.ts'
+
+export function Log({ watching, now }: { readonly watching: Watching; readonly now: number }): ComponentChild {
+  const { steps, shown, skipped } = watching
+  const list = useRef<HTMLOListElement>(null)
+  const seq = shown?.seq
+  useEffect(() => {
+    list.current?.querySelector('.here')?.scrollIntoView({ block: 'nearest' })
+  }, [seq, steps.length])
+  const go = ({ target }: MouseEvent): void => {
+    const row = (target as Element).closest('[data-seq]')
+    if (row) watching.goTo(Number(row.getAttribute('data-seq')))
+  }
+  const [oldest] = steps
+  const hasOlder = oldest !== undefined && oldest.seq > (watching.now?.first ?? 1)
+  return html`<section class="log">
+    <h2>Events ${skipped > 0 ? html`<span class="warning">${skipped} not shown, too fast</span>` : ''}</h2>
+    ${steps.length === 0 ? html`<p class="hint">Nothing has happened yet.</p>` : ''}
+    <ol ref=${list} onClick=${go}>
+      ${hasOlder ? html`<li><button class="older" onClick=${() => watching.loadOlder()}>Older events</button></li>` : ''}
+      ${steps.map((step) => (step.seq === seq ? rowOf(step, now, true) : quietRowOf(step, now)))}
+    </ol>
+  </section>`
+}
+
+const quiet = new WeakMap<Step, ComponentChild>()
+
+/** Hundreds of rows stay as they are while one is added: what was drawn once is not looked at again. */
+function quietRowOf(step: Step, now: number): ComponentChild {
+  const known = quiet.get(step) ?? rowOf(step, now, false)
+  quiet.set(step, known)
+  return known
+}
+
+function rowOf(step: Step, now: number, isHere: boolean): ComponentChild {
+  const { seq, event, from, time, ops, ms, cause } = step
+  return html`<li key=${seq} class=${isHere ? 'here' : ''}>
+    <button class="event" data-seq=${seq} aria-current=${isHere ? 'step' : undefined}>
+      <span class="seq">${seq}</span><span class="what"><b>${titleOf(event.type)}</b> <code>${payloadOf(event).slice(0, 160)}</code></span>
+      <span class="about"><span class="from">${from ?? cause ?? 'server'}</span><time>${instant(time, now)}</time>
+        ${ops.length > 0 ? html`<span class="ops">${ops.length} patch</span>` : ''}${ms === undefined ? '' : html`<span class="ms">+${span(ms)}</span>`}</span>
+    </button>
+    ${isHere ? html`<${Details} step=${step} />` : ''}
+  </li>`
+}
+
+/** Operations of the moment's step. */
+const SHOWN = 12
+
+function Details({ step: { event, ops } }: { readonly step: Step }): ComponentChild {
+  const payload = payloadOf(event)
+  if (payload === '' && ops.length === 0) return ''
+  return html`<div class="details">
+    ${payload.length > 24 ? html`<pre>${JSON.stringify(JSON.parse(payload), undefined, 1)}</pre>` : ''}
+    ${
+      ops.length > 0
+        ? html`<ul>${ops.slice(0, SHOWN).map((op, index) => html`<li key=${index}><b>${op.op}</b> ${op.path} <code>${'value' in op ? JSON.stringify(op.value).slice(0, 200) : ''}</code></li>`)}
+    ${ops.length > SHOWN ? html`<li class="soft">and ${ops.length - SHOWN} more</li>` : ''}</ul>`
+        : ''
+    }
+  </div>`
+}

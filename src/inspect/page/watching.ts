@@ -1,0 +1,203 @@
+/**
+ * The actor that is looked at: its chart, its state now, the steps around the moment shown, and what is shown of them.
+ *
+ * Always true: `now` follows the feed even while a moment of the past is shown; of the moments asked for while one is on
+ * its way, only the last is fetched.
+ */
+import { applyPatch } from '../../patch.ts'
+import type { Chart } from '../shapes.ts'
+import type { Feed } from './feed-client.ts'
+import type { IdeaStep, News, State, Step } from './messages.ts'
+
+/** What might follow a moment. */
+export interface Idea {
+  readonly seq: number
+  readonly steps: readonly IdeaStep[]
+  /** The step that is shown. */
+  readonly at: number
+}
+
+const PAGE = 200
+/** More steps than this are forgotten at the far end; the log has them. */
+const KEPT = 600
+
+export class Watching {
+  chart: Chart | undefined
+  now: State | undefined
+  past: State | undefined
+  /** The seq of the moment shown; live without one. */
+  at: number | undefined
+  /** Without gaps, rising. */
+  steps: readonly Step[] = []
+  idea: Idea | undefined
+  /** Why it cannot be shown. */
+  failure: string | undefined
+  skipped = 0
+  #wanted: number | undefined
+  #busy = false
+
+  readonly actor: string
+  readonly feed: Feed
+  readonly changed: () => void
+
+  constructor(actor: string, at: number | undefined, feed: Feed, changed: () => void) {
+    this.at = at
+    this.actor = actor
+    this.feed = feed
+    this.changed = changed
+  }
+
+  get shown(): State | undefined {
+    return this.at === undefined ? this.now : this.past
+  }
+
+  get isLive(): boolean {
+    return this.at === undefined && this.idea === undefined
+  }
+
+  /** The step that led to what is shown. */
+  get step(): Step | undefined {
+    const seq = this.shown?.seq
+    return this.steps.findLast((step) => step.seq === seq)
+  }
+
+  /** Again too, when the line has been lost. */
+  async open(): Promise<void> {
+    try {
+      this.now = await this.feed.request('watch', { actor: this.actor })
+      const machine = this.now.machine
+      if (!this.chart) this.chart = (await this.feed.request('chart', { machine })).chart
+      this.failure = undefined
+      if (this.at === undefined) await this.#loadTail()
+      else this.goTo(this.at)
+    } catch (error) {
+      this.failure = (error as Error).message
+    }
+    this.changed()
+  }
+
+  close(): void {
+    this.feed.request('unwatch', { actor: this.actor }).catch(() => undefined) // A lost connection watches nothing.
+  }
+
+  hear(news: News): void {
+    if (news.actor !== this.actor) return
+    if (news.type === 'skipped') this.skipped += news.steps
+    else if (news.type === 'state') this.#begin(news)
+    else this.#follow(news)
+    this.changed()
+  }
+
+  goTo(seq: number): void {
+    const { first = 0, last = seq } = this.now ?? {}
+    this.idea = undefined
+    this.at = Math.max(first, Math.min(last, seq))
+    this.#wanted = this.at
+    this.changed()
+    void this.#fetch()
+  }
+
+  /** Steps back or forward in the log, whose seqs have gaps where connections keep no count. */
+  async move(by: number): Promise<void> {
+    const seq = this.at ?? this.now?.last
+    if (seq === undefined) return
+    if (this.at !== undefined && seq + by > (this.now?.last ?? seq)) return this.goLive()
+    this.goTo(seq + by)
+  }
+
+  goLive(): void {
+    this.at = undefined
+    this.past = undefined
+    this.idea = undefined
+    this.changed()
+    if (this.steps.at(-1)?.seq !== this.now?.last) void this.#loadTail().then(this.changed)
+  }
+
+  async loadOlder(): Promise<void> {
+    const [oldest] = this.steps
+    if (!oldest) return
+    const since = Math.max((this.now?.first ?? 1) - 1, oldest.seq - 1 - PAGE)
+    const { steps } = await this.#history(since)
+    this.steps = [...steps.filter(({ seq }) => seq < oldest.seq), ...this.steps]
+    this.changed()
+  }
+
+  async imagine(events: readonly object[]): Promise<void> {
+    const seq = this.shown?.seq ?? 0
+    const { steps } = await this.feed.request('fork', { actor: this.actor, seq, events })
+    this.idea = { seq, steps, at: steps.length - 1 }
+    this.changed()
+  }
+
+  showIdea(at: number): void {
+    if (this.idea) this.idea = { ...this.idea, at }
+    this.changed()
+  }
+
+  forgetIdea(): void {
+    this.idea = undefined
+    this.changed()
+  }
+
+  async #fetch(): Promise<void> {
+    if (this.#busy) return
+    this.#busy = true
+    while (this.#wanted !== undefined) {
+      const seq = this.#wanted
+      this.#wanted = undefined
+      await this.#fetchMoment(seq).catch((error) => {
+        this.failure = error.message
+      })
+      this.changed()
+    }
+    this.#busy = false
+  }
+
+  async #fetchMoment(seq: number): Promise<void> {
+    const state = await this.feed.request('moment', { actor: this.actor, seq })
+    if (!this.steps.some((step) => step.seq === seq)) await this.#loadAround(seq)
+    if (this.at === undefined) return
+    this.past = state
+    this.failure = undefined
+  }
+
+  async #loadAround(seq: number): Promise<void> {
+    this.steps = (await this.#history(Math.max(0, seq - PAGE / 2))).steps
+  }
+
+  async #loadTail(): Promise<void> {
+    const { steps, last } = await this.#history(Math.max(0, (this.now?.last ?? 0) - PAGE))
+    const newer = this.steps.filter(({ seq }) => seq > last)
+    this.steps = [...steps, ...newer]
+  }
+
+  #history(since: number) {
+    return this.feed.request('history', { actor: this.actor, since, limit: PAGE })
+  }
+
+  /** A whole state in the place of steps that were left out. */
+  #begin(state: State): void {
+    this.now = state
+    if (this.at === undefined) void this.#loadTail().then(this.changed)
+  }
+
+  #follow(step: Step): void {
+    if (!this.now || step.seq <= this.now.seq) return
+    const follows = this.steps.length === 0 || this.steps.at(-1)?.seq === this.now.seq
+    if (follows) this.steps = [...this.steps, step].slice(this.at === undefined ? -KEPT : 0)
+    const { seq, time, value, active, can = this.now.can, timers = this.now.timers } = step
+    try {
+      const patched = applyPatch(this.now, step.ops as never) as State
+      this.now = { ...patched, seq, time, value, active, can, timers, last: seq }
+    } catch {
+      this.now = { ...this.now, seq, time, value, active, can, timers, last: seq }
+      void this.#refresh(seq) // A step that does not fit what was known: what is known is read anew.
+    }
+  }
+
+  async #refresh(seq: number): Promise<void> {
+    const state = await this.feed.request('moment', { actor: this.actor, seq })
+    if (this.now?.seq === seq) this.now = { ...state, last: this.now.last }
+    this.changed()
+  }
+}
