@@ -75,6 +75,7 @@ const FLOORS = [
     'view',
     'folded',
     'inspect/ways',
+    'inspect/elk',
     'inspect/page/camera',
     'inspect/page/lights',
     'inspect/page/watching',
@@ -150,6 +151,7 @@ const IMPORTERS: Record<string, string[]> = {
   'preact/hooks': ['src/inspect/page/html.ts'],
   htm: ['src/inspect/page/html.ts'],
   // Its types are the shape of what is laid out; the page starts its worker.
+  'elkjs/lib/elk.bundled.js': ['src/inspect/elk.ts'],
   'elkjs/lib/elk-api.js': ['src/inspect/layout.ts', 'src/inspect/page/placing.ts'],
 }
 

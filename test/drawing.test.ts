@@ -1,14 +1,13 @@
 /** A chart placed and drawn: nothing lies on anything else, nothing is left out, and no text of a machine is markup. */
-import ELK from 'elkjs/lib/elk.bundled.js'
 import t from 'tap'
 import { drawStandalone } from '../src/inspect/drawing.ts'
-import { type Box, type Elk, layout, type Placed, type Rectangle } from '../src/inspect/layout.ts'
+import { createElk } from '../src/inspect/elk.ts'
+import { type Box, layout, type Placed, type Rectangle } from '../src/inspect/layout.ts'
 import type { Chart, ChartNode, Edge } from '../src/inspect/shapes.ts'
 import { widthOf } from '../src/inspect/text.ts'
 import { fullLabelOf, labelOf } from '../src/inspect/wording.ts'
 
-/** Its declarations do not say that the module is the constructor. */
-const elk = new (ELK as unknown as new () => Elk)()
+const elk = createElk()
 
 type Parts = Partial<Omit<ChartNode, 'edges'>> & { edges?: (Partial<Edge> & { label: string })[] }
 

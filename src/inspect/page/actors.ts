@@ -33,7 +33,7 @@ export function ActorList({ sections, states, query, place, ask, go }: ActorList
       <kbd aria-hidden="true">/</kbd>
       <select aria-label="In state" value=${query.state} onChange=${(event: Event) => ask({ ...query, state: textOf(event) })}>
         <option value="">Any state</option>
-        ${states.map((state) => html`<option key=${state} value=${state} selected=${state === query.state}>${state}</option>`)}
+        ${[...new Set([...states, query.state])].filter(Boolean).map((state) => html`<option key=${state} value=${state} selected=${state === query.state}>${state}</option>`)}
       </select>
       <label class="check"><input type="checkbox" checked=${query.failed}
         onChange=${() => ask({ ...query, failed: !query.failed })} /> Failed</label>

@@ -91,6 +91,7 @@ export class Desk {
 
   #arrive(place: Place): void {
     this.place = place
+    document.title = [nameOf(place), 'Inspect · Chartroom'].filter(Boolean).join(' · ')
     if (place.kind === 'actor' && place.actor === this.watching?.actor) this.#travel(this.watching, place.seq)
     else this.#watch(place)
     if (place.kind !== 'machine' || place.machine !== this.chart?.machine) this.#forgetMachine()
@@ -154,6 +155,9 @@ export class Desk {
       [this.chart, this.overview] = [reply.chart, overview]
   }
 }
+
+const nameOf = (place: Place): string =>
+  place.kind === 'actor' ? place.actor : place.kind === 'machine' ? place.machine : ''
 
 function feedUrl(): URL {
   const url = new URL('inspect/feed', document.baseURI)

@@ -1,11 +1,12 @@
 /** The event log on the right: what came, from whom, when, what it changed, and how long after the one before. */
-import { type ComponentChild, html, useEffect, useRef } from './html.ts'
+import { type ComponentChild, html, useEffect, useRef, useState } from './html.ts'
 import type { Step } from './messages.ts'
 import { instant, payloadOf, span, titleOf } from './phrases.ts'
 import type { Watching } from './watching.ts'
 
 export function Log({ watching, now }: { readonly watching: Watching; readonly now: number }): ComponentChild {
   const { steps, shown, skipped } = watching
+  const [wanted, setWanted] = useState('')
   const list = useRef<HTMLOListElement>(null)
   const seq = shown?.seq
   useEffect(() => {
@@ -18,13 +19,19 @@ export function Log({ watching, now }: { readonly watching: Watching; readonly n
   const [oldest] = steps
   const hasOlder = oldest !== undefined && oldest.seq > (watching.now?.first ?? 1)
   return html`<section class="log">
-    <h2>Events ${skipped > 0 ? html`<span class="warning">${skipped} not shown, too fast</span>` : ''}</h2>
+    <h2>Events ${skipped > 0 ? html`<span class="warning">${skipped} not shown, too fast</span>` : ''}
+      <input class="narrow" type="search" placeholder="Filter" aria-label="Filter the events shown" value=${wanted} onInput=${(event: InputEvent) => setWanted((event.target as HTMLInputElement).value)} /></h2>
     ${steps.length === 0 ? html`<p class="hint">Nothing has happened yet.</p>` : ''}
     <ol ref=${list} onClick=${go}>
       ${hasOlder ? html`<li><button class="older" onClick=${() => watching.loadOlder()}>Older events</button></li>` : ''}
-      ${steps.map((step) => (step.seq === seq ? rowOf(step, now, true) : quietRowOf(step, now)))}
+      ${steps.filter((step) => speaksOf(step, wanted)).map((step) => (step.seq === seq ? rowOf(step, now, true) : quietRowOf(step, now)))}
     </ol>
   </section>`
+}
+
+/** Who, what, or a part of what was said. */
+function speaksOf({ event, from }: Step, wanted: string): boolean {
+  return wanted === '' || `${event.type} ${from} ${payloadOf(event)}`.toLowerCase().includes(wanted.toLowerCase())
 }
 
 const quiet = new WeakMap<Step, ComponentChild>()

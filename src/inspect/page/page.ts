@@ -63,7 +63,8 @@ function lightsOf({ chart, idea, shown, step, isLive, feed }: Watching): Lights 
 
 function right(): ComponentChild {
   const { watching, overview, feed } = desk
-  if (overview) return html`<${Population} overview=${overview} />`
+  if (overview)
+    return html`<${Population} overview=${overview} find=${(state: string) => desk.ask({ ...desk.query, state })} />`
   if (!watching?.shown) return ''
   const now = Math.round(feed.now())
   const { idea, shown, step, isLive } = watching
@@ -107,6 +108,7 @@ listen({
   '=': () => view.zoom(1.25),
   '-': () => view.zoom(0.8),
   '?': () => desk.toggleKeys(),
+  Escape: () => desk.showsKeys && desk.toggleKeys(),
 })
 startTheme()
 desk.start()

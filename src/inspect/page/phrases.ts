@@ -12,10 +12,13 @@ export function instant(time: number, now: number): string {
 /** 12 ms, 1.3 s, 4 min, 2 h. */
 export function span(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`
-  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
-  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(ms < 10_000 ? 1 : 0))} s`
+  if (ms < 3_600_000) return minutes(Math.round(ms / 1000))
   return ms < 172_800_000 ? `${(ms / 3_600_000).toFixed(1)} h` : `${Math.round(ms / 86_400_000)} days`
 }
+
+const minutes = (seconds: number): string =>
+  `${Math.floor(seconds / 60)} min${seconds % 60 === 0 ? '' : ` ${seconds % 60} s`}`
 
 /** XState's own events by what they are. */
 export function titleOf(type: string): string {

@@ -2,7 +2,13 @@
 import { type ComponentChild, html } from './html.ts'
 import type { Overview } from './messages.ts'
 
-export function Population({ overview }: { readonly overview: Overview }): ComponentChild {
+interface PopulationProps {
+  readonly overview: Overview
+  /** Lists the rooms in a state. */
+  readonly find: (state: string) => void
+}
+
+export function Population({ overview, find }: PopulationProps): ComponentChild {
   const { machine, rooms, states, edges } = overview
   const inside = Object.entries(states).filter(([id, rooms]) => id !== machine && rooms > 0)
   const ranked = inside.sort(([, one], [, other]) => other - one)
@@ -14,7 +20,7 @@ export function Population({ overview }: { readonly overview: Overview }): Compo
       <div><dt>transitions a minute</dt><dd>${Math.round(rate).toLocaleString('en')}</dd></div>
     </dl>
     ${ranked.length > 0 ? html`<h2>Rooms in state</h2>` : ''}
-    <ul>${ranked.map(([id, count]) => html`<${Share} key=${id} name=${id.slice(machine.length + 1)} count=${count} of=${rooms} />`)}</ul>
+    <ul>${ranked.map(([id, count]) => html`<${Share} key=${id} name=${id.slice(machine.length + 1)} count=${count} of=${rooms} find=${find} />`)}</ul>
   </section>`
 }
 
@@ -22,11 +28,12 @@ interface ShareProps {
   readonly name: string
   readonly count: number
   readonly of: number
+  readonly find: (state: string) => void
 }
 
-function Share({ name, count, of }: ShareProps): ComponentChild {
-  return html`<li>
-    <span class="share" title=${name}>${name}</span><b>${count.toLocaleString('en')}</b>
+function Share({ name, count, of, find }: ShareProps): ComponentChild {
+  return html`<li><button title="The rooms in ${name}" onClick=${() => find(name)}>
+    <span class="share">${name}</span><b>${count.toLocaleString('en')}</b>
     <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width=${(100 * count) / (of || 1)} height="6" /></svg>
-  </li>`
+  </button></li>`
 }

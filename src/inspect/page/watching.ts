@@ -19,7 +19,7 @@ export interface Idea {
 
 const PAGE = 200
 /** More steps than this are forgotten at the far end; the log has them. */
-const KEPT = 600
+const KEPT = 300
 
 export class Watching {
   chart: Chart | undefined

@@ -1,0 +1,102 @@
+/** The parts of the inspector's page that think: addresses, events as people write them, which states a value names. */
+import fc from 'fast-check'
+import t from 'tap'
+import { createActor, createMachine } from 'xstate'
+import { assets } from '../src/inspect/assets.ts'
+import { activeOf } from '../src/inspect/page/active.ts'
+import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
+import { payloadOf, span, titleOf } from '../src/inspect/page/phrases.ts'
+import { hashOf, type Place, placeOf } from '../src/inspect/page/places.ts'
+import { readEvent, readEvents } from '../src/inspect/page/written-event.ts'
+import type { ChartNode } from '../src/inspect/shapes.ts'
+
+t.test('an address leads back to its place, also for a user with an @', async (t) => {
+  t.same(placeOf('#room:chat/lobby@17'), { kind: 'actor', actor: 'room:chat/lobby', seq: 17 })
+  t.same(placeOf('#session:ann@example.org'), { kind: 'actor', actor: 'session:ann@example.org' })
+  t.same(placeOf('#machine:chat'), { kind: 'machine', machine: 'chat' })
+  t.same(placeOf(''), { kind: 'nowhere' })
+  t.same(placeOf('#%'), { kind: 'nowhere' })
+  const key = fc.stringMatching(/^[A-Za-z0-9_.:-]{1,40}$/)
+  fc.assert(
+    fc.property(key, fc.option(fc.nat(), { nil: undefined }), (key, seq) => {
+      const place: Place = { kind: 'actor', actor: `room:chat/${key}`, ...(seq === undefined ? {} : { seq }) }
+      t.same(placeOf(hashOf(place)), place)
+    }),
+    { numRuns: 100 },
+  )
+})
+
+t.test('an event is written as a type, a type with properties, or a whole object', async (t) => {
+  t.same(readEvent('FULL'), { type: 'FULL' })
+  t.same(readEvent(' bid {"amount": 5} '), { type: 'bid', amount: 5 })
+  t.same(readEvent('bid{"amount":5}'), { type: 'bid', amount: 5 })
+  t.same(readEvent('{"type":"bid"}'), { type: 'bid' })
+  t.same(readEvents('FULL\n\nbid {"amount": 5}\n'), [{ type: 'FULL' }, { type: 'bid', amount: 5 }])
+  for (const text of ['', '{}', 'bid 5', 'bid [1]', 'bid {', '{"type":1}']) t.throws(() => readEvent(text), SyntaxError)
+})
+
+t.test('a value names the same states as XState finds active', async (t) => {
+  const leaf = {}
+  const machine = createMachine({
+    id: 'm',
+    type: 'parallel',
+    states: {
+      a: { initial: 'x', states: { x: { initial: 'y', states: { y: leaf } }, z: leaf } },
+      b: leaf,
+      c: { initial: 'd', states: { d: leaf, e: leaf } },
+    },
+  })
+  const nodeOf = ({ id, key, type, states }: typeof machine.root): ChartNode => {
+    const nothing = { entry: [], exit: [], invoke: [], edges: [] }
+    return {
+      id,
+      key,
+      type,
+      ...nothing,
+      states: Object.values(states).map((node) => nodeOf(node as typeof machine.root)),
+    }
+  }
+  const chart = { machine: 'm', kind: 'room' as const, version: '1', root: nodeOf(machine.root) }
+  const { value } = createActor(machine).start().getSnapshot()
+  t.same(activeOf(chart, value), ['m', 'm.a', 'm.a.x', 'm.a.x.y', 'm.b', 'm.c', 'm.c.d'])
+  t.same(activeOf(chart, {}), ['m'])
+})
+
+t.test('a view fits a chart, reads a part of it, and zooms around a point', async (t) => {
+  const view = { width: 800, height: 600 }
+  const whole = { x: 0, y: 0, width: 1600, height: 2400 }
+  t.ok(sees(fitting(whole, view), whole, view))
+  t.equal(fitting({ width: 100, height: 50 }, view).scale, 1.25)
+  const part = { x: 1500, y: 2300, width: 80, height: 40 }
+  t.ok(sees(reading(part, whole, view), part, view))
+  const at = { x: 300, y: 200 }
+  const [before, after] = [fitting(whole, view), zoomed(fitting(whole, view), 2, at)]
+  t.equal(after.scale, before.scale * 2)
+  t.equal((at.x - after.x) / after.scale, (at.x - before.x) / before.scale)
+})
+
+t.test('spans and events in few letters', async (t) => {
+  t.same([40, 1300, 2000, 61_000, 120_000, 7_200_000].map(span), [
+    '40 ms',
+    '1.3 s',
+    '2 s',
+    '1 min 1 s',
+    '2 min',
+    '2.0 h',
+  ])
+  t.equal(titleOf('xstate.after.30000.auction.open'), 'after 30 s')
+  t.equal(titleOf('xstate.done.actor.loadMap'), 'done loadMap')
+  t.equal(titleOf('bid'), 'bid')
+  t.equal(payloadOf({ type: 'bid', amount: 5, from: 'ann', time: 1 } as { type: string }), '{"amount":5}')
+})
+
+t.test('the page is four files that need nothing inline and no eval', async (t) => {
+  const files = await assets()
+  t.same([...files.keys()], ['', 'page.js', 'page.css', 'elk-worker.js'])
+  t.equal(await assets(), files, 'made once')
+  const text = (name: string): string => files.get(name)?.body.toString() ?? ''
+  t.notMatch(text(''), /<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/)
+  for (const [, name = ''] of text('').matchAll(/(?:src|href)="inspect\/([^"]+)"/g)) t.ok(files.has(name), name)
+  t.notMatch(text('page.js'), /\beval\(|new Function\(|https?:\/\/(?!www\.w3\.org)/)
+  t.match(text('page.css'), '.state.active')
+})
