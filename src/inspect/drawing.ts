@@ -8,7 +8,7 @@ import { chartStyle } from './chart-style.ts'
 import { type Box, type Elk, layout, type Placed, type Point, type Rectangle, type Way } from './layout.ts'
 import type { Chart, Edge } from './shapes.ts'
 import { widthOf } from './text.ts'
-import { piecesOf, tipOf } from './ways.ts'
+import { capOf, piecesOf, tipOf } from './ways.ts'
 import { fullLabelOf, LINE_HEIGHT, LINE_SIZE, type Line, RING_ROOM, roomOf } from './wording.ts'
 
 /** The chart as a file of its own, light or dark as its reader prefers. */
@@ -89,8 +89,8 @@ function drawLine({ word, rest, edge }: Line, { x, y }: Point, right: number): s
   return `<g class="line" data-id="${escaped(edge.id)}">${ring}<text class="line" x="${n(left)}" y="${n(y)}">${words}</text>${drawRate(edge, { x: right, y }, 'end')}</g>`
 }
 
-function drawWay({ edge, points, label }: Way): string {
-  const paths = piecesOf(points, label).map((d) => `<path d="${d}"/>`)
+function drawWay({ edge, points, inside, label }: Way): string {
+  const paths = [...piecesOf(points, label), ...(inside ? [capOf(points)] : [])].map((d) => `<path d="${d}"/>`)
   const attributes = edge ? `class="way ${edge.kind}" data-id="${escaped(edge.id)}"` : 'class="way start"'
   const title = edge ? `<title>${escaped(fullLabelOf(edge))}</title>` : ''
   return `<g ${attributes}>${title}${paths.join('')}<path class="tip" d="${tipOf(points)}"/>${edge && label ? drawLabel(edge, label) : ''}</g>`

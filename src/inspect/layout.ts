@@ -37,6 +37,8 @@ export interface Way {
   readonly source: string
   readonly target: string
   readonly points: readonly Point[]
+  /** It begins inside its source, and not at its edge. */
+  readonly inside?: boolean
   readonly label?: Rectangle & { readonly lines: readonly string[] }
 }
 
@@ -58,7 +60,8 @@ export async function layout(chart: Chart, elk: Elk, counted = false): Promise<P
   const shapes = new Map(shapesOf(graph).map((shape) => [shape.id, shape]))
   const boxes = plan.states.map((state) => ({ ...state, ...rectangleOf(shapes.get(state.node.id)) }))
   const drawn = new Map((graph.edges ?? []).map((edge) => [edge.id, edge]))
-  const ways = plan.routes.map((route) => wayOf(route, drawn.get(route.id)))
+  const placed = new Map(boxes.map((box) => [box.node.id, box]))
+  const ways = plan.routes.map((route) => cleared(wayOf(route, drawn.get(route.id)), placed.get(route.source)))
   const dots = plan.states.flatMap(({ node }) => shapes.get(dotOf(node)) ?? []).map(rectangleOf)
   const initials = dots.map(({ x, y }) => ({ x: x + DOT / 2, y: y + DOT / 2 }))
   return { chart, width: graph.width ?? 0, height: graph.height ?? 0, boxes, ways, initials }
@@ -203,6 +206,16 @@ function shapesOf(node: ElkNode): ElkNode[] {
 function rectangleOf(shape: Partial<Rectangle> | undefined): Rectangle {
   const { x = 0, y = 0, width = 0, height = 0 } = shape ?? {}
   return { x, y, width, height }
+}
+
+/** A way from a state to one inside it comes from its upper edge: it begins beneath the words that it would cross. */
+function cleared(way: Way, source: Box | undefined): Way {
+  const [start, next, ...rest] = way.points
+  if (!source || !start || !next || start.y > source.y + 1 || next.y <= start.y) return way
+  const { width, height } = roomOf(source.wording)
+  const bottom = source.y + height + 18
+  if (start.x > source.x + SIDE + width + 8 || next.y < bottom) return way
+  return { ...way, inside: true, points: [{ x: start.x, y: bottom }, next, ...rest] }
 }
 
 function wayOf({ edge, source, target, backwards, lines }: Route, drawn: ElkExtendedEdge | undefined): Way {

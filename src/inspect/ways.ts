@@ -21,6 +21,11 @@ export function tipOf(points: readonly Point[]): string {
   return `M${at(end)}L${at({ x: foot.x + side.x, y: foot.y + side.y })}L${at({ x: foot.x - side.x, y: foot.y - side.y })}Z`
 }
 
+/** Path data of a stroke across the beginning of a way that comes from nowhere in particular inside its state. */
+export function capOf([start]: readonly Point[]): string {
+  return start ? `M${at({ x: start.x - CORNER, y: start.y })}L${at({ x: start.x + CORNER, y: start.y })}` : ''
+}
+
 /** The line ends inside the tip, so that its end is not seen beside the point. */
 function shortened(points: readonly Point[]): Point[] {
   const [before, end] = points.slice(-2)

@@ -34,6 +34,7 @@ type Frame = (Welcome | News | { readonly type: string; readonly code: string; r
 const SUBPROTOCOL = 'chartroom.inspect.v1'
 const FIRST_WAIT = 400
 const LONGEST_WAIT = 5000
+const PATIENCE = 3000
 /** Closed by these, more tries with the same token are in vain. */
 const LOCKED = [1008, 4001, 4003, 4008, 4010]
 
@@ -70,7 +71,8 @@ export class Feed {
     const socket = new WebSocket(this.#url, token ? [SUBPROTOCOL, `bearer.${token}`] : [SUBPROTOCOL])
     this.#socket = socket
     socket.onmessage = ({ data }) => this.#hear(JSON.parse(data))
-    socket.onclose = ({ code }) => this.#fall(code)
+    socket.onclose = ({ code }) => socket === this.#socket && void this.#fall(code)
+    socket.onopen = () => setTimeout(() => this.#giveUp(socket), PATIENCE)
   }
 
   request<T extends keyof Replies>(type: T, fields: object = {}): Promise<Replies[T]> {
@@ -79,6 +81,14 @@ export class Feed {
     const id = this.#lastId
     this.#socket?.send(JSON.stringify({ type, id, ...fields }))
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+  }
+
+  /** A server that lets somebody in without a word waits for a token. */
+  #giveUp(socket: WebSocket): void {
+    if (socket !== this.#socket || this.line !== 'connecting') return
+    this.#socket = undefined
+    socket.close()
+    this.#turn('locked')
   }
 
   #turn(line: Line): void {

@@ -66,7 +66,8 @@ export class Watching {
     try {
       this.now = await this.feed.request('watch', { actor: this.actor })
       const machine = this.now.machine
-      if (!this.chart) this.chart = (await this.feed.request('chart', { machine })).chart
+      const { chart } = await this.feed.request('chart', { machine })
+      if (chart.version !== this.chart?.version) this.chart = chart
       this.failure = undefined
       if (this.at === undefined) await this.#loadTail()
       else this.goTo(this.at)
@@ -166,8 +167,8 @@ export class Watching {
   }
 
   async #loadTail(): Promise<void> {
-    const { steps, last } = await this.#history(Math.max(0, (this.now?.last ?? 0) - PAGE))
-    const newer = this.steps.filter(({ seq }) => seq > last)
+    const { steps } = await this.#history(Math.max(0, (this.now?.last ?? 0) - PAGE))
+    const newer = this.steps.filter(({ seq }) => seq > (steps.at(-1)?.seq ?? 0))
     this.steps = [...steps, ...newer]
   }
 
