@@ -90,9 +90,9 @@ t.test('spans and events in few letters', async (t) => {
   t.equal(payloadOf({ type: 'bid', amount: 5, from: 'ann', time: 1 } as { type: string }), '{"amount":5}')
 })
 
-t.test('the page is four files that need nothing inline and no eval', async (t) => {
+t.test('the page is five files that need nothing inline and no eval', async (t) => {
   const files = await assets()
-  t.same([...files.keys()], ['', 'page.js', 'page.css', 'elk-worker.js'])
+  t.same([...files.keys()], ['', 'icon.svg', 'page.js', 'page.css', 'elk-worker.js'])
   t.equal(await assets(), files, 'made once')
   const text = (name: string): string => files.get(name)?.body.toString() ?? ''
   t.notMatch(text(''), /<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/)

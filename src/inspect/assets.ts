@@ -23,14 +23,16 @@ export function assets(): Promise<ReadonlyMap<string, Asset>> {
 
 async function makeAssets(): Promise<ReadonlyMap<string, Asset>> {
   const worker = createRequire(import.meta.url).resolve('elkjs/lib/elk-worker.min.js')
-  const [page, script, style, elk] = await Promise.all([
+  const [page, icon, script, style, elk] = await Promise.all([
     readFile(here('index.html')),
+    readFile(here('icon.svg')),
     bundle(),
     readFile(here('page.css'), 'utf8'),
     readFile(worker),
   ])
   return new Map([
     ['', { type: 'text/html; charset=utf-8', body: page }],
+    ['icon.svg', { type: 'image/svg+xml', body: icon }],
     ['page.js', { type: 'text/javascript; charset=utf-8', body: script }],
     ['page.css', { type: 'text/css; charset=utf-8', body: Buffer.from(`${style}\n${chartStyle}`) }],
     ['elk-worker.js', { type: 'text/javascript; charset=utf-8', body: elk }],

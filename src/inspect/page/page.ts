@@ -34,7 +34,8 @@ function middle(): ComponentChild {
   const { watching, chart, overview } = desk
   if (chart && overview)
     return html`<${ChartView} key=${chart.machine} chart=${chart} lights=${DARK} moment=${0} overview=${overview} />`
-  if (watching?.failure && !watching.shown) return html`<p class="empty" role="alert">${watching.failure}</p>`
+  if (watching?.failure && !(watching.chart && watching.shown))
+    return html`<p class="empty" role="alert">${watching.failure}</p>`
   if (!watching?.chart || !watching.shown)
     return html`<p class="empty">${watching ? '…' : 'Choose an actor on the left, or a machine to see all its rooms on one chart.'}</p>`
   const { chart: drawn, shown } = watching

@@ -22,7 +22,7 @@ export function StatePanel({ state, step, now, isLive }: StatePanelProps): Compo
   const at = isLive || time === undefined ? now : time
   return html`
     <section class="state-value">
-      <h2>State <span>${status === 'active' ? '' : status}</span><span class="right">${time === undefined ? '' : html`<time>${instant(time, now)}</time>`}</span></h2>
+      <h2>State <span>${status === 'active' ? '' : status}</span><span class="right">${time ? html`<time>${instant(time, now)}</time>` : ''}</span></h2>
       ${failed === undefined ? '' : html`<p class="failure" role="alert">${failed}</p>`}
       <div class="value"><${Value} value=${value} /></div>
       ${timers.length > 0 ? html`<ul class="timers">${timers.map(({ event, dueAt }) => html`<li key=${event}><span>${titleOf(event)}</span><span class="soft">${dueAt > at ? `in ${span(dueAt - at)}` : 'due'}</span></li>`)}</ul>` : ''}

@@ -63,18 +63,28 @@ export class Watching {
 
   /** Again too, when the line has been lost. */
   async open(): Promise<void> {
-    try {
-      this.now = await this.feed.request('watch', { actor: this.actor })
-      const machine = this.now.machine
-      const { chart } = await this.feed.request('chart', { machine })
-      if (chart.version !== this.chart?.version) this.chart = chart
-      this.failure = undefined
-      if (this.at === undefined) await this.#loadTail()
-      else this.goTo(this.at)
-    } catch (error) {
-      this.failure = (error as Error).message
-    }
+    this.failure = undefined
+    await this.#tried(this.#begin())
+    await this.#tried(this.#loadChart())
+    if (this.at === undefined) await this.#tried(this.#loadTail())
+    else this.goTo(this.at)
     this.changed()
+  }
+
+  async #tried(work: Promise<void>): Promise<void> {
+    await work.catch((error: Error) => {
+      this.failure ??= error.message
+    })
+  }
+
+  async #begin(): Promise<void> {
+    this.now = await this.feed.request('watch', { actor: this.actor })
+  }
+
+  async #loadChart(): Promise<void> {
+    if (!this.now) return
+    const { chart } = await this.feed.request('chart', { machine: this.now.machine })
+    if (chart.version !== this.chart?.version) this.chart = chart
   }
 
   close(): void {
@@ -84,7 +94,7 @@ export class Watching {
   hear(news: News): void {
     if (news.actor !== this.actor) return
     if (news.type === 'skipped') this.skipped += news.steps
-    else if (news.type === 'state') this.#begin(news)
+    else if (news.type === 'state') this.#beginAnew(news)
     else this.#follow(news)
     this.changed()
   }
@@ -177,7 +187,7 @@ export class Watching {
   }
 
   /** A whole state in the place of steps that were left out. */
-  #begin(state: State): void {
+  #beginAnew(state: State): void {
     this.now = state
     if (this.at === undefined) void this.#loadTail().then(this.changed)
   }
