@@ -21,6 +21,21 @@ const PAGE = 200
 /** More steps than this are forgotten at the far end; the log has them. */
 const KEPT = 300
 
+/** Parts of a state that a step carries whole, or that no one shows. */
+const TOLD = /^\/(value|timers|delays)(\/|$)/
+const PATCHED = /^\/(context|status)(\/|$)/
+
+/** What a step makes of context and status; nothing where it changes more than can be told from it. */
+function patchedBy({ ops }: Step, { context, status }: State): Pick<State, 'context' | 'status'> | undefined {
+  const rest = ops.filter(({ path }) => !TOLD.test(path))
+  if (!rest.every(({ path }) => PATCHED.test(path))) return undefined
+  try {
+    return applyPatch({ context, status }, rest)
+  } catch {
+    return undefined // It does not fit what was known: that is read anew.
+  }
+}
+
 export class Watching {
   chart: Chart | undefined
   now: State | undefined
@@ -197,13 +212,9 @@ export class Watching {
     const follows = this.steps.length === 0 || this.steps.at(-1)?.seq === this.now.seq
     if (follows) this.steps = [...this.steps, step].slice(this.at === undefined ? -KEPT : 0)
     const { seq, time, value, active, can = this.now.can, timers = this.now.timers } = step
-    try {
-      const patched = applyPatch(this.now, step.ops as never) as State
-      this.now = { ...patched, seq, time, value, active, can, timers, last: seq }
-    } catch {
-      this.now = { ...this.now, seq, time, value, active, can, timers, last: seq }
-      void this.#refresh(seq) // A step that does not fit what was known: what is known is read anew.
-    }
+    const patched = patchedBy(step, this.now)
+    this.now = { ...this.now, ...patched, seq, time, value, active, can, timers, last: seq }
+    if (!patched) void this.#refresh(seq)
   }
 
   async #refresh(seq: number): Promise<void> {
