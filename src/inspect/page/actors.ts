@@ -82,7 +82,7 @@ type RowProps = { readonly actor: Actor } & Pick<ActorListProps, 'place' | 'go'>
 function Row({ actor, place, go }: RowProps): ComponentChild {
   const { actor: name, kind, failed, asleep, state, present, seq } = actor
   const isHere = place.kind === 'actor' && place.actor === name
-  const light = failed !== undefined ? 'failed' : asleep ? 'asleep' : 'awake'
+  const light = failed !== undefined ? 'failed' : asleep || state === 'closed' ? 'asleep' : 'awake'
   const notes = [
     failed ?? (asleep ? 'asleep' : ''),
     present === undefined ? '' : `${present} present`,

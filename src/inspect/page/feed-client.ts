@@ -34,7 +34,7 @@ type Frame = (Welcome | News | { readonly type: string; readonly code: string; r
 const SUBPROTOCOL = 'chartroom.inspect.v1'
 const FIRST_WAIT = 400
 const LONGEST_WAIT = 5000
-const PATIENCE = 3000
+const PATIENCE = 500
 /** Closed by these, more tries with the same token are in vain. */
 const LOCKED = [1008, 4001, 4003, 4008, 4010]
 
@@ -72,7 +72,7 @@ export class Feed {
     this.#socket = socket
     socket.onmessage = ({ data }) => this.#hear(JSON.parse(data))
     socket.onclose = ({ code }) => socket === this.#socket && void this.#fall(code)
-    socket.onopen = () => setTimeout(() => this.#giveUp(socket), PATIENCE)
+    socket.onopen = () => setTimeout(() => void this.#doubt(socket), PATIENCE)
   }
 
   request<T extends keyof Replies>(type: T, fields: object = {}): Promise<Replies[T]> {
@@ -83,9 +83,10 @@ export class Feed {
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }))
   }
 
-  /** A server that lets somebody in without a word waits for a token. */
-  #giveUp(socket: WebSocket): void {
-    if (socket !== this.#socket || this.line !== 'connecting') return
+  /** A server that opens the socket and says nothing waits for a token. */
+  async #doubt(socket: WebSocket): Promise<void> {
+    const isSilent = (): boolean => socket === this.#socket && this.line === 'connecting'
+    if (!isSilent() || !(await this.#isLocked()) || !isSilent()) return
     this.#socket = undefined
     socket.close()
     this.#turn('locked')
@@ -122,12 +123,11 @@ export class Feed {
     this.#wait = Math.min(LONGEST_WAIT, this.#wait * 2)
   }
 
-  /** A browser does not tell a page why an upgrade was refused, but it does for a plain request. */
+  /** A browser does not tell a page why an upgrade was refused, but the door for files asks for the same token. */
   async #isLocked(): Promise<boolean> {
     const headers: HeadersInit = this.#token ? { Authorization: `Bearer ${this.#token}` } : {}
-    const url = new URL(this.#url)
-    url.protocol = location.protocol
-    return fetch(url, { headers }).then(
+    const door = new URL('export/none', location.origin + this.#url.pathname)
+    return fetch(door, { headers, method: 'HEAD' }).then(
       ({ status }) => status === 401 || status === 403,
       () => false,
     )
