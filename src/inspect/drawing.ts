@@ -5,7 +5,7 @@
  * Always true: every text from the machine is escaped; no style attribute, for the page's policy forbids it.
  */
 import { chartStyle } from './chart-style.ts'
-import { type Box, type Elk, layout, type Placed, type Point, type Rectangle, type Way } from './layout.ts'
+import { type Box, type Elk, type Label, layout, type Placed, type Point, type Rectangle, type Way } from './layout.ts'
 import type { Chart, Edge } from './shapes.ts'
 import { widthOf } from './text.ts'
 import { capOf, piecesOf, tipOf } from './ways.ts'
@@ -90,13 +90,21 @@ function drawLine({ word, rest, edge }: Line, { x, y }: Point, right: number): s
 }
 
 function drawWay({ edge, points, inside, label }: Way): string {
-  const paths = [...piecesOf(points, label), ...(inside ? [capOf(points)] : [])].map((d) => `<path d="${d}"/>`)
+  const paths = [...piecesOf(points, label && written(label)), ...(inside ? [capOf(points)] : [])].map(
+    (d) => `<path d="${d}"/>`,
+  )
   const attributes = edge ? `class="way ${edge.kind}" data-id="${escaped(edge.id)}"` : 'class="way start"'
   const title = edge ? `<title>${escaped(fullLabelOf(edge))}</title>` : ''
   return `<g ${attributes}>${title}${paths.join('')}<path class="tip" d="${tipOf(points)}"/>${edge && label ? drawLabel(edge, label) : ''}</g>`
 }
 
-function drawLabel(edge: Edge, label: Rectangle & { readonly lines: readonly string[] }): string {
+/** The room of a label without the line that waits for a rate: the way goes on there until one is known. */
+function written(label: Label): Rectangle {
+  const empty = label.lines.filter((line) => line === '').length
+  return { ...label, height: label.height - empty * LINE_HEIGHT }
+}
+
+function drawLabel(edge: Edge, label: Label): string {
   const room = edge.kind === 'after' ? RING_ROOM : 0
   const middle = label.x + room / 2 + label.width / 2
   const [first = ''] = label.lines

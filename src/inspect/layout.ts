@@ -31,6 +31,10 @@ export interface Box extends Rectangle {
   readonly wording: Wording
 }
 
+export interface Label extends Rectangle {
+  readonly lines: readonly string[]
+}
+
 /** The way of an edge to one of its targets; without an edge it is the way to an initial state. */
 export interface Way {
   readonly edge?: Edge
@@ -39,7 +43,7 @@ export interface Way {
   readonly points: readonly Point[]
   /** It begins inside its source, and not at its edge. */
   readonly inside?: boolean
-  readonly label?: Rectangle & { readonly lines: readonly string[] }
+  readonly label?: Label
 }
 
 export interface Placed {

@@ -38,21 +38,22 @@ export function ActorList({ sections, states, query, place, ask, go }: ActorList
       <label class="check"><input type="checkbox" checked=${query.failed}
         onChange=${() => ask({ ...query, failed: !query.failed })} /> Failed</label>
     </div>
-    <div class="list">${sections ? html`<${Lists} sections=${sections} place=${place} go=${go} />` : html`<p class="hint">…</p>`}</div>
+    <div class="list">${sections ? html`<${Lists} sections=${sections} isNarrowed=${query.search !== '' || query.state !== '' || query.failed} place=${place} go=${go} />` : html`<p class="hint">…</p>`}</div>
   </nav>`
 }
 
 const textOf = (event: Event): string => (event.target as HTMLInputElement).value
 
-type ListsProps = { readonly sections: Sections } & Pick<ActorListProps, 'place' | 'go'>
+type ListsProps = { readonly sections: Sections; readonly isNarrowed: boolean } & Pick<ActorListProps, 'place' | 'go'>
 
-function Lists({ sections: { rooms, sessions, connections }, place, go }: ListsProps): ComponentChild {
+function Lists({ sections: { rooms, sessions, connections }, isNarrowed, place, go }: ListsProps): ComponentChild {
   const machines = grouped(rooms.actors, ({ machine }) => machine)
   const people = grouped(
     [...sessions.actors, ...connections.actors],
     ({ user, name, kind }) => user || (kind === 'session' ? name : ''),
   )
-  if (rooms.total + sessions.total + connections.total === 0) return html`<p class="hint">No actor fits.</p>`
+  if (rooms.total + sessions.total + connections.total === 0)
+    return html`<p class="hint">${isNarrowed ? 'No actor fits.' : 'No room has been entered yet, and nobody is here.'}</p>`
   return html`
     ${rooms.total > 0 ? html`<h2>Rooms <span>${rooms.total}</span></h2>` : ''}
     ${machines.map(
