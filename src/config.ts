@@ -87,7 +87,7 @@ export const optionTable = Object.entries(options.shape).map(([name, option]) =>
 }))
 
 const knownNames = optionTable.map(({ name }) => name)
-const ofCommands = ['--config', '--print-config', '--scope', '--deploy', '--json', '--room']
+const ofCommands = ['--config', '--print-config', '--scope', '--deploy', '--json', '--room', '--svg', '--mermaid']
 const knownFlags = [...optionTable.map(({ flag }) => flag), ...ofCommands]
 const knownVariables = optionTable.map(({ variable }) => variable)
 
@@ -111,6 +111,8 @@ export interface Reading {
   readonly printConfig: boolean
   /** `--deploy`, `--json` and `--room`, of the command `check`. */
   readonly check: { readonly deploy: boolean; readonly json: boolean; readonly room: string | undefined }
+  /** `--svg`, `--mermaid` and `--json`, of the command `chart`. */
+  readonly drawing: { readonly svg: boolean; readonly mermaid: boolean; readonly json: boolean }
 }
 
 /**
@@ -156,6 +158,8 @@ const commandFlags = {
   room: { type: 'string' },
   'print-config': { type: 'boolean' },
   deploy: { type: 'boolean' },
+  svg: { type: 'boolean' },
+  mermaid: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const
 
@@ -169,7 +173,7 @@ function readFlags(args: readonly string[]) {
       options: { ...named, ...commandFlags },
       allowPositionals: true,
     })
-    const { config: file, scope, 'print-config': printConfig, deploy, json, room, ...flags } = values
+    const { config: file, scope, 'print-config': printConfig, deploy, json, room, svg, mermaid, ...flags } = values
     const byName = Object.entries(flags).map(([flag, value]) => [camel(flag), value])
     return {
       flags: Object.fromEntries(byName),
@@ -178,6 +182,7 @@ function readFlags(args: readonly string[]) {
       scope: scope as string | undefined,
       printConfig: printConfig === true,
       check: { deploy: deploy === true, json: json === true, room: room as string | undefined },
+      drawing: { svg: svg === true, mermaid: mermaid === true, json: json === true },
     }
   } catch (error) {
     const [line = ''] = (error as Error).message.split('\n')

@@ -1,15 +1,17 @@
-/** The command: `start`, `dev`, `check`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+/** The command: `start`, `dev`, `check`, `chart`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
 import { CHECK_USAGE, checkCommand } from './check/check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
 import { explain } from './explain.ts'
+import { CHART_USAGE, chartCommand } from './inspect/chart-command.ts'
 import { LOG_USAGE, logCommand } from './log-tools.ts'
 import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom start [options]          run the server
 chartroom dev [options]            the same
 ${CHECK_USAGE}
+${CHART_USAGE}
 chartroom token <user> [options]   print a token for a user, signed with the server's secret
 chartroom explain <connection>     tell what became of a connection of a running server, and why
 ${LOG_USAGE}
@@ -32,7 +34,7 @@ const PATIENCE = 1000
 
 async function run(args: string[]): Promise<void> {
   if (args.length === 0 || args.includes('--help') || args.includes('-h')) return console.log(USAGE)
-  const { config, words, scope, printConfig, check } = readConfig({ args, env: process.env })
+  const { config, words, scope, printConfig, check, drawing } = readConfig({ args, env: process.env })
   if (printConfig) return console.log(JSON.stringify(printable(config), null, 2))
   const [command, ...rest] = words
   if (command === 'start' || command === 'dev') return serve(config)
@@ -44,11 +46,15 @@ async function run(args: string[]): Promise<void> {
         console.error,
       ),
     )
+  if (command === 'chart') {
+    await chartCommand({ ...drawing, machine: rest[0], folder: config.machines }, console.log)
+    return finish(true)
+  }
   if (command === 'token') return printToken(config, rest, scope)
   if (command === 'explain') return tellStory(config, rest)
   if (command === 'log') return logCommand(rest, config.data, console.log)
   throw new ConfigError(
-    `no command is called ${JSON.stringify(command)}; there are start, dev, check, token, explain and log`,
+    `no command is called ${JSON.stringify(command)}; there are start, dev, check, chart, token, explain and log`,
   )
 }
 
