@@ -87,7 +87,7 @@ const NOBODY: Proof = { principal: { user: '' }, issuedAt: 0, expiresAt: 0 }
 const NORMAL: Ending = { reason: 'normal', message: '' }
 
 /** An ending names its reason, a socket its close code. */
-function causeOf(event: { type: string }, ending: Ending): Cause {
+export function causeOf(event: { type: string }, ending: Ending): Cause {
   if ('code' in event) return { event: event.type, detail: `${event.code}` }
   return ending.reason === 'normal' ? { event: event.type } : { event: event.type, detail: ending.reason }
 }

@@ -5,7 +5,7 @@
  * view is diffed and encoded once, however many tabs watch it.
  */
 import type { Principal } from './auth.ts'
-import type { RoomState } from './document.ts'
+import type { RoomDocument, RoomState } from './document.ts'
 import { type Failure, failure } from './errors.ts'
 import type { EventSource } from './event-cursor.ts'
 import { EventPages, eventFrame } from './event-pages.ts'
@@ -40,6 +40,11 @@ export class Audience {
   /** Where the room stands; its state is nobody's. */
   get position(): View {
     return this.#position
+  }
+
+  /** The room's document there. */
+  get document(): RoomDocument | undefined {
+    return this.#state?.document
   }
 
   /** What may be sent now. */

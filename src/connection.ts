@@ -4,7 +4,7 @@
  * Always true: whatever way a connection ends, `leave` runs once and nothing of it stays in session, rooms or
  * registry; a frame of an open connection never passes through the chart.
  */
-import type { Actor } from 'xstate'
+import type { Actor, AnyMachineSnapshot } from 'xstate'
 import connectionChart, {
   type Cause,
   type ConnectionState,
@@ -24,7 +24,7 @@ import { Peer, type Surroundings } from './peer.ts'
 import { MAX_WAITING, Pending } from './pending.ts'
 import { type ClientFrame, type ClientFrameOf, encode } from './protocol.ts'
 import type { Member, Session, Sessions } from './sessions.ts'
-import type { ActorSystem } from './system.ts'
+import type { ActorSystem, Waiting } from './system.ts'
 import type { Receiver, Socket } from './transport.ts'
 import type { Wheel } from './wheel.ts'
 
@@ -61,6 +61,11 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
 
   start(): void {
     this.#actor.start()
+  }
+
+  /** Where its chart stands, and what that waits for. */
+  get life(): { readonly snapshot: AnyMachineSnapshot; readonly delays: readonly Waiting[] } {
+    return { snapshot: this.#actor.getSnapshot(), delays: this.#around.system.delaysOf(this.#actor) }
   }
 
   // What the socket brings.

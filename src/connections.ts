@@ -30,6 +30,14 @@ export class Connections {
     return this.#byId.size
   }
 
+  all(): Iterable<Connection> {
+    return this.#byId.values()
+  }
+
+  get(id: string): Connection | undefined {
+    return this.#byId.get(id)
+  }
+
   /** Refuses the request over HTTP, or begins a connection with it. */
   accept(upgrade: Upgrade): void {
     const { config, wheel } = this.#around

@@ -51,8 +51,8 @@ export function bearerOf(request: RequestHead): string | undefined {
 }
 
 /** The one subprotocol that is echoed: ours, where it was offered. */
-export function subprotocolOf(request: RequestHead): string | undefined {
-  return offeredSubprotocols(request).includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined
+export function subprotocolOf(request: RequestHead, ours: string = SUBPROTOCOL): string | undefined {
+  return offeredSubprotocols(request).includes(ours) ? ours : undefined
 }
 
 /** Rule C2: a refused token is answered over HTTP, in the words of RFC 6750 3. */
@@ -97,7 +97,8 @@ const AUTHORITY = /^[^\s,/?#@\\]+$/
 /** A serialized origin (RFC 6454 6.2). */
 const ORIGIN = /^https?:\/\/[^\s,/?#@\\]+$/i
 
-function sameHost(origin: string, host: string): boolean {
+/** Whether an origin is the very host that is asked, port and all. */
+export function sameHost(origin: string, host: string): boolean {
   if (!ORIGIN.test(origin) || !URL.canParse(origin)) return false
   const { protocol, host: originHost } = new URL(origin)
   return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === originHost

@@ -1,12 +1,16 @@
 /**
- * What became of each connection, transition by transition: the answer to "why was I closed?".
+ * What became of each connection, transition by transition: the answer to "why was I closed?". And of each live actor
+ * step by step, for whoever looks at its chart.
  *
- * Always true: it holds the newest connections only, and of each the newest transitions; it holds no token and no frame.
+ * Always true: it holds the newest actors only, and of each the newest steps; it holds no token and no frame.
  */
 
 /** Connections whose story is kept, and transitions of each. */
 const CONNECTIONS = 1000
 const TRANSITIONS = 32
+/** Actors whose life is kept, connections and sessions apart, and steps of each. */
+const LIVES = 1000
+const STEPS = 64
 
 /** One step of a chart. */
 export interface Transition {
@@ -29,7 +33,28 @@ export interface Story {
   readonly transitions: readonly Transition[]
 }
 
+/** One event of a live actor, and where its chart stands since: with every state, the inner ones too. */
+export interface LifeStep {
+  /** Counts the actor's steps, from 1. */
+  readonly seq: number
+  readonly event: string
+  readonly cause?: string
+  readonly value: unknown
+  readonly status: string
+  /** What may be shown of its context: no token, nothing that runs. */
+  readonly context: unknown
+  /** Milliseconds since the step before; Unix epoch milliseconds. */
+  readonly ms: number
+  readonly time: number
+}
+
+export type ActorKind = 'connection' | 'session'
+
 export class Journal {
+  /** Told of each step of an actor, by its kind and name; missing while nobody looks. */
+  onStep: ((kind: ActorKind, name: string, step: LifeStep) => void) | undefined
+  readonly #lives: Readonly<Record<ActorKind, Map<string, LifeStep[]>>> = { connection: new Map(), session: new Map() }
+
   readonly #stories = new Map<string, { user: string | null; transitions: Transition[] }>()
 
   note(connection: string, user: string | null, transition: Transition): void {
@@ -42,6 +67,33 @@ export class Journal {
   storyOf(connection: string): Story | undefined {
     const story = this.#stories.get(connection)
     return story && { connection, ...story }
+  }
+
+  /** A live actor took an event. One that was forgotten begins anew, also in its seqs. */
+  step(kind: ActorKind, name: string, { time, ...step }: Omit<LifeStep, 'seq' | 'ms'>): void {
+    const steps = this.#lives[kind].get(name) ?? this.#beginLife(this.#lives[kind], name)
+    const last = steps.at(-1)
+    const noted = { seq: (last?.seq ?? 0) + 1, ...step, ms: last ? time - last.time : 0, time }
+    if (steps.push(noted) > STEPS) steps.shift()
+    this.onStep?.(kind, name, noted)
+  }
+
+  /** The steps of an actor that are kept. */
+  lifeOf(kind: ActorKind, name: string): readonly LifeStep[] | undefined {
+    return this.#lives[kind].get(name)
+  }
+
+  /** Those of whom something is kept. */
+  names(kind: ActorKind): Iterable<string> {
+    return this.#lives[kind].keys()
+  }
+
+  #beginLife(lives: Map<string, LifeStep[]>, name: string): LifeStep[] {
+    const [oldest] = lives.keys()
+    if (lives.size >= LIVES && oldest !== undefined) lives.delete(oldest)
+    const steps: LifeStep[] = []
+    lives.set(name, steps)
+    return steps
   }
 
   #begin(connection: string): { user: string | null; transitions: Transition[] } {

@@ -53,6 +53,8 @@ export interface Policy extends RetentionPolicy {
   readonly idle: number
   /** So many throws within 30 s make a room fail; 0: it never does. */
   readonly maxFailures: number
+  /** Names of properties that the inspector hides, wherever they stand in the context or in an event. */
+  readonly redact: readonly string[]
 }
 
 export const DEFAULT_POLICY: Policy = {
@@ -62,6 +64,7 @@ export const DEFAULT_POLICY: Policy = {
   history: 10_000,
   historyAge: 0,
   maxFailures: 5,
+  redact: [],
 }
 
 /** The part of Standard Schema (standardschema.dev) that is asked of an event schema. */

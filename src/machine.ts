@@ -42,9 +42,9 @@ export class Machine {
   readonly access: NonNullable<MachineFile['access']>
   readonly policy: Policy
   readonly migrate: NonNullable<MachineFile['migrate']>
+  readonly logic: AnyStateMachine
   readonly #view: MachineFile['view']
   readonly #viewEvent: MachineFile['viewEvent']
-  readonly #logic: AnyStateMachine
   readonly #schemas: Readonly<Record<string, StandardSchema>>
 
   constructor(name: string, file: LoadedFile) {
@@ -56,13 +56,13 @@ export class Machine {
     this.migrate = file.migrate ?? {}
     this.#view = file.view
     this.#viewEvent = file.viewEvent
-    this.#logic = file.default
+    this.logic = file.default
     this.#schemas = file.schemas?.events ?? {}
   }
 
   /** An instance, for one room. @param outside is told of what its actions send to it later. */
   host(outside: Outside, downtime: Downtime): Hosted {
-    return new Hosted(this, new Fold(this.#logic, outside), downtime)
+    return new Hosted(this, new Fold(this.logic, outside), downtime)
   }
 
   /** Whether it must be known for how long no server ran. */
@@ -72,7 +72,7 @@ export class Machine {
 
   /** Whether some state of the machine has a transition for this event type. */
   declares(type: string): boolean {
-    return this.#logic.events.includes(type)
+    return this.logic.events.includes(type)
   }
 
   /** Whether the machine is told who comes and who goes. */

@@ -1,10 +1,11 @@
-/** The command: `start`, `dev`, `check`, `chart`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+/** The command: `start`, `dev`, `check`, `chart`, `replay`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
 import { CHECK_USAGE, checkCommand } from './check/check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
 import { explain } from './explain.ts'
 import { CHART_USAGE, chartCommand } from './inspect/chart-command.ts'
+import { REPLAY_USAGE, replayCommand } from './inspect/replay-command.ts'
 import { LOG_USAGE, logCommand } from './log-tools.ts'
 import { type Server, start } from './server.ts'
 
@@ -12,6 +13,7 @@ const USAGE = `chartroom start [options]          run the server
 chartroom dev [options]            the same
 ${CHECK_USAGE}
 ${CHART_USAGE}
+${REPLAY_USAGE}
 chartroom token <user> [options]   print a token for a user, signed with the server's secret
 chartroom explain <connection>     tell what became of a connection of a running server, and why
 ${LOG_USAGE}
@@ -21,6 +23,7 @@ ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${d
   --config <file>              JSON with the same options
   --scope <scopes>             what a token of "chartroom token" may do, e.g. service
   --deploy, --json, --room <room>  of "chartroom check": the stored rooms, as JSON, one room alone
+  --mermaid, --json            of "chartroom chart": how the chart is printed
   --print-config               show what is in force, and end
 
 Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`
@@ -50,11 +53,13 @@ async function run(args: string[]): Promise<void> {
     await chartCommand({ ...drawing, machine: rest[0], folder: config.machines }, console.log)
     return finish(true)
   }
+  if (command === 'replay')
+    return finish(await replayCommand({ file: rest[0], folder: config.machines, json: drawing.json }, console.log))
   if (command === 'token') return printToken(config, rest, scope)
   if (command === 'explain') return tellStory(config, rest)
   if (command === 'log') return logCommand(rest, config.data, console.log)
   throw new ConfigError(
-    `no command is called ${JSON.stringify(command)}; there are start, dev, check, chart, token, explain and log`,
+    `no command is called ${JSON.stringify(command)}; there are start, dev, check, chart, replay, token, explain and log`,
   )
 }
 

@@ -16,7 +16,7 @@ import { DedupeWindow } from './dedupe.ts'
 import { type RoomDocument, type RoomState, wakeOf } from './document.ts'
 import { Draft } from './draft.ts'
 import type { Failure } from './errors.ts'
-import { type Batch, type Log, lengthOf } from './log.ts'
+import { type Batch, type Log, type LogRecord, lengthOf } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Hosted, Machine } from './machine.ts'
 import { Members } from './members.ts'
@@ -32,6 +32,12 @@ import type { Wheel } from './wheel.ts'
 
 type PublicationFor = (subscription: Subscription) => Publication
 
+/** Whoever looks on without being in any room. */
+export interface Onlooker {
+  /** Told of what was committed and published, with the room as it was before; missing while nobody looks. */
+  committed?: ((room: string, records: readonly LogRecord[], before: RoomDocument | undefined) => void) | undefined
+}
+
 /** What a room needs around it. */
 export interface Surroundings {
   readonly log: Log
@@ -39,10 +45,11 @@ export interface Surroundings {
   readonly logger: Logger
   readonly wheel: Wheel
   readonly downtime: Downtime
+  readonly onlooker?: Onlooker
   /** Nobody is in the room and nothing waits. */
   onIdle(room: Room): void
   /** Its machine threw too often: nobody is served until it is revived. */
-  onFailed(room: Room): void
+  onFailed(room: Room, why: Failure): void
 }
 
 export class Room extends RoomRequests implements Owner<Draft>, Origin {
@@ -97,7 +104,7 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   }
 
   #giveUp(why: Failure): void {
-    this.#around.onFailed(this)
+    this.#around.onFailed(this, why)
     this.turns.giveUp(why)
   }
 
@@ -105,6 +112,11 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   get isIdle(): boolean {
     const isBusy = this.turns.isGivenUp || this.attendance.size > 0 || this.#aftermath.isBusy
     return this.turns.isAtRest && !isBusy
+  }
+
+  /** What was published of it last; no document while the room is unborn, or not read yet. */
+  get place(): { readonly seq: number; readonly document: RoomDocument | undefined } {
+    return { seq: this.audience.position.seq, document: this.audience.document }
   }
 
   /** Failures that may still be too many are not forgotten with the room. */
@@ -118,12 +130,14 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   }
 
   async commit(requests: Request<Draft>[]): Promise<void> {
+    const before = this.#outdated ?? this.#state?.document
     const { changes, tells } = this.blocking.watch('deciding', () => this.#transition(requests))
     const letters = this.#letters.append(changes)
     await (letters ? Promise.all([this.#append(changes), letters]) : this.#append(changes))
     await this.#publish(this.#diff(changes), requests, tells)
     this.blocking.watch('acting', () => this.#aftermath.carryOut(changes.effects, this.#state))
     this.#supervisor.count(changes.failures, changes.time)
+    if (changes.records.length > 0) this.#around.onlooker?.committed?.(this.name, changes.records, before)
   }
 
   /** 1: would the machine take it, and what would follow? Those behind one failure too many are not decided any more. */

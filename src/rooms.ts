@@ -5,7 +5,7 @@ import { type Failure, failure, isFailure } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Logger } from './logger.ts'
 import type { Machine } from './machine.ts'
-import { Room } from './room.ts'
+import { type Onlooker, Room } from './room.ts'
 import type { Answer } from './room-requests.ts'
 import type { Downtime } from './uptime.ts'
 import type { Wheel } from './wheel.ts'
@@ -22,6 +22,7 @@ export interface RoomsSurroundings {
   readonly logger: Logger
   readonly wheel: Wheel
   readonly downtime: Downtime
+  readonly onlooker?: Onlooker
   /** Rooms in memory at most, unless more are in use. */
   readonly maxResidentRooms: number
   /** A room has gone to sleep. */
@@ -31,8 +32,8 @@ export interface RoomsSurroundings {
 export class Rooms {
   readonly #around: RoomsSurroundings
   readonly #active: Activations<Room>
-  /** Those whose machine threw too often. */
-  readonly #failed = new Set<string>()
+  /** Those whose machine threw too often, and what is said of it. */
+  readonly #failed = new Map<string, string>()
 
   constructor(around: RoomsSurroundings) {
     this.#around = around
@@ -55,6 +56,26 @@ export class Rooms {
 
   hasFailed(name: string): boolean {
     return this.#failed.has(name)
+  }
+
+  /** Why each of those failed, by its name. */
+  get failures(): ReadonlyMap<string, string> {
+    return this.#failed
+  }
+
+  /** Whether this is the name of a room, of a machine that is there. */
+  isName(name: string): boolean {
+    return this.#around.machines.has(NAME.exec(name)?.[1] ?? '')
+  }
+
+  /** The rooms in memory. */
+  all(): Iterable<Room> {
+    return this.#active.all()
+  }
+
+  /** A room in memory; nothing is activated. */
+  resident(name: string): Room | undefined {
+    return this.#active.get(name)
   }
 
   /** A room that failed is read again; any other goes on as it is, which the answer says. */
@@ -98,7 +119,7 @@ export class Rooms {
 
   #activate(machine: Machine, key: string): Room {
     const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
-    const onFailed = (room: Room): void => void this.#failed.add(room.name)
+    const onFailed = (room: Room, { message }: Failure): void => void this.#failed.set(room.name, message)
     return this.#active.add(new Room(machine, key, { ...this.#around, onIdle, onFailed }))
   }
 }

@@ -6,7 +6,7 @@
 import type { Passivation } from './activations.ts'
 import { Alarm } from './alarm.ts'
 import { createApi } from './api.ts'
-import { createVerifier, signToken, type Verify } from './auth.ts'
+import { type Credential, createVerifier, signToken, type Verify } from './auth.ts'
 import { loadMachineFiles } from './check/load.ts'
 import { Commits } from './commits.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -16,6 +16,10 @@ import { developmentSecret } from './development.ts'
 import { failure, httpStatus, isFailure } from './errors.ts'
 import { createSite } from './http.ts'
 import { Inboxes } from './inboxes.ts'
+import { Feed } from './inspect/feed.ts'
+import { type Assets, FEED_PATH, Inspectors } from './inspect/inspectors.ts'
+import { journalist } from './inspect/life-sight.ts'
+import { Lookout } from './inspect/lookout.ts'
 import { Journal } from './journal.ts'
 import { lockFolder } from './lock.ts'
 import { createLogger } from './logger.ts'
@@ -28,7 +32,7 @@ import { Rooms } from './rooms.ts'
 import { createRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
 import { ActorSystem } from './system.ts'
-import { type HttpAnswer, type HttpRequest, jsonAnswer } from './transport.ts'
+import { type HttpAnswer, type HttpRequest, jsonAnswer, type Upgrade } from './transport.ts'
 import { listen } from './transport-uws.ts'
 import { NO_DOWNTIME, Uptime } from './uptime.ts'
 import { Wheel } from './wheel.ts'
@@ -52,11 +56,17 @@ export interface Server {
   stop(): Promise<void>
 }
 
+/** What a server may be given beside its options. */
+export interface Parts {
+  /** The files of the inspector's page. */
+  readonly assets?: Assets
+}
+
 /**
  * Starts a server.
  * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key.
  */
-export async function start(given: Config): Promise<Server> {
+export async function start(given: Config, { assets }: Parts = {}): Promise<Server> {
   const lock = await lockFolder(given.data)
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
@@ -76,7 +86,8 @@ export async function start(given: Config): Promise<Server> {
   }
   const journal = new Journal()
   const wheel = new Wheel(TICK)
-  const system = new ActorSystem(wheel)
+  const lookout = new Lookout(journal, logger)
+  const system = new ActorSystem(wheel, journalist(journal))
   const commits = new Commits(log, logger)
   const sessions = new Sessions(config, system, logger)
   const isUptimeNeeded = [...machines.values()].some((machine) => machine.countsDowntime)
@@ -87,7 +98,17 @@ export async function start(given: Config): Promise<Server> {
     alarm.slept()
   }
   const { maxResidentRooms } = config
-  const rooms: Rooms = new Rooms({ machines, log, commits, logger, wheel, downtime, maxResidentRooms, onPassivated })
+  const rooms: Rooms = new Rooms({
+    machines,
+    log,
+    commits,
+    logger,
+    wheel,
+    downtime,
+    maxResidentRooms,
+    onPassivated,
+    onlooker: lookout.onlooker,
+  })
   const alarm: Alarm = new Alarm(log, wheel, rooms)
   const recipientsOf = (user: string) => sessions.openOf(user)
   const inboxes = new Inboxes({
@@ -109,6 +130,8 @@ export async function start(given: Config): Promise<Server> {
     heartbeat: (what) => metrics.heartbeat(what),
   }
   const connections = new Connections({ config, verify, sessions, rooms, inboxes, system, wheel, logger, observer })
+  const feed = new Feed({ machines, rooms, log, connections, sessions, journal, lookout })
+  const inspectors = new Inspectors({ config, feed, verify, wheel, logger, assets })
   metrics.watch({
     sessions: () => sessions.size,
     rooms: () => rooms.size,
@@ -126,7 +149,9 @@ export async function start(given: Config): Promise<Server> {
   const isPrivate = !config.production && isLoopback(config.host)
   const revoke = async (revocation: Revocation, by: string): Promise<number> => {
     await revocations.revoke(revocation, by)
-    return connections.endWhere((credential) => revocations.refuse(credential) !== undefined)
+    const isRevoked = (credential: Credential): boolean => revocations.refuse(credential) !== undefined
+    inspectors.endWhere(isRevoked)
+    return connections.endWhere(isRevoked)
   }
   const storyOf = (connection: string) => journal.storyOf(connection)
   const api = createApi(verify, createRoutes({ rooms, inboxes, revoke, storyOf }), config.maxFrame, logger)
@@ -138,15 +163,20 @@ export async function start(given: Config): Promise<Server> {
   })
   const request = async (asked: HttpRequest): Promise<HttpAnswer> => {
     try {
-      return await (asked.path.startsWith('/v1/') ? api(asked) : site(asked))
+      if (asked.path.startsWith('/v1/')) return await api(asked)
+      return await (/^\/inspect(\/|$)/.test(asked.path) ? inspectors.request(asked) : site(asked))
     } catch (error) {
       logger.error({ err: error, path: asked.path }, 'a request could not be answered')
       return jsonAnswer(httpStatus('internal'), failure('internal', 'the request could not be answered'))
     }
   }
+  const upgrades = {
+    '/ws': (upgrade: Upgrade) => connections.accept(upgrade),
+    [FEED_PATH]: (upgrade: Upgrade) => inspectors.accept(upgrade),
+  }
   const transport = await listen(
     { ...config, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
-    { upgrade: (upgrade) => connections.accept(upgrade), request },
+    { upgrades, request },
   )
 
   const unsound = Promise.race([custody.unsound, commits.stuck])
@@ -155,6 +185,7 @@ export async function start(given: Config): Promise<Server> {
     isReady = false
     transport.stopListening()
     connections.drain(config.drainTimeout)
+    inspectors.drain()
     await commits.settled()
     alarm.stop()
     rooms.stop()

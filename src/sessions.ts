@@ -4,12 +4,12 @@
  * Always true: a user has at most one session; a session is in the Map from its first connection until its chart
  * ends; a connection that was admitted leaves exactly once.
  */
-import type { Actor } from 'xstate'
+import type { Actor, AnyMachineSnapshot } from 'xstate'
 import sessionChart, { type SessionHands } from '../machines/session.ts'
 import { Failures, intensities } from './intensity.ts'
 import type { Logger } from './logger.ts'
 import type { Recipient } from './round.ts'
-import type { ActorSystem } from './system.ts'
+import type { ActorSystem, Waiting } from './system.ts'
 
 /** What a session needs of a connection that wants a place. */
 export interface Member extends Recipient {
@@ -93,6 +93,11 @@ export class Session implements SessionHands {
     for (const member of this.#members.values()) member.close('internal', 'the session failed again and again')
   }
 
+  /** Where its chart stands, and what that waits for. */
+  get life(): { readonly snapshot: AnyMachineSnapshot; readonly delays: readonly Waiting[] } {
+    return { snapshot: this.#actor.getSnapshot(), delays: this.#around.system.delaysOf(this.#actor) }
+  }
+
   get connections(): number {
     return this.#members.size
   }
@@ -135,6 +140,15 @@ export class Sessions {
     const session = new Session(user, this.#around)
     this.#byUser.set(user, session)
     return session
+  }
+
+  all(): Iterable<Session> {
+    return this.#byUser.values()
+  }
+
+  /** The session of a user, where there is one. */
+  resident(user: string): Session | undefined {
+    return this.#byUser.get(user)
   }
 
   /** The connections of a user that are open. */

@@ -12,6 +12,7 @@ import type {
   us_listen_socket,
   us_socket_context_t,
   WebSocket,
+  WebSocketBehavior,
 } from 'uWebSockets.js'
 import { STATUS_CODES } from 'node:http'
 import { CorkHolder } from './cork-holder.ts'
@@ -57,13 +58,25 @@ export async function listen(options: TransportOptions, handlers: TransportHandl
   const uws = await loadUws(options.maxHeader)
   const app = uws.App()
   const holder = new CorkHolder(app)
-  app.ws<UserData>('/ws', {
+  for (const [path, accept] of Object.entries(handlers.upgrades)) app.ws(path, behaviour(options, accept, holder))
+  app.any('/*', (res, req) => void answer(res, req, handlers))
+  const listening = await bind(uws, app, options)
+  await holder.begin(options.host, uws.us_socket_local_port(listening))
+  return new UwsTransport(uws, app, listening, holder)
+}
+
+function behaviour(
+  options: TransportOptions,
+  accept: (upgrade: Upgrade) => void,
+  holder: CorkHolder,
+): WebSocketBehavior<UserData> {
+  return {
     maxPayloadLength: options.maxPayload,
     maxBackpressure: options.maxBuffered,
     sendPingsAutomatically: false,
     idleTimeout: 0,
     maxLifetime: 0,
-    upgrade: (res, req, context) => handlers.upgrade(new UwsUpgrade(res, req, context, holder)),
+    upgrade: (res, req, context) => accept(new UwsUpgrade(res, req, context, holder)),
     open: (ws) => {
       const data = ws.getUserData()
       data.socket = new UwsSocket(ws)
@@ -79,11 +92,7 @@ export async function listen(options: TransportOptions, handlers: TransportHandl
       socket?.forget()
       receiver.closed(code, Buffer.from(reason).toString())
     },
-  })
-  app.any('/*', (res, req) => void answer(res, req, handlers))
-  const listening = await bind(uws, app, options)
-  await holder.begin(options.host, uws.us_socket_local_port(listening))
-  return new UwsTransport(uws, app, listening, holder)
+  }
 }
 
 /** The exclusive listen is missing from the package's types; without it a second server would share the port. */
@@ -201,7 +210,7 @@ class UwsUpgrade extends CopiedHead implements Upgrade {
     this.#holder = holder
     this.#res = res
     this.#context = context
-    this.remoteAddress = Buffer.from(res.getRemoteAddressAsText()).toString()
+    this.remoteAddress = addressOf(res)
     res.onAborted(() => {
       this.#res = undefined
       this.#aborted()
@@ -240,13 +249,16 @@ class UwsUpgrade extends CopiedHead implements Upgrade {
   }
 }
 
+const addressOf = (res: HttpResponse): string => Buffer.from(res.getRemoteAddressAsText()).toString()
+
 async function answer(res: HttpResponse, req: UwsRequest, handlers: TransportHandlers): Promise<void> {
   let aborted = false
   res.onAborted(() => {
     aborted = true
   })
   const head = new CopiedHead(req)
-  const request: HttpRequest = Object.assign(head, { body: (limit: number) => readBody(res, limit) })
+  const remoteAddress = addressOf(res)
+  const request: HttpRequest = Object.assign(head, { remoteAddress, body: (limit: number) => readBody(res, limit) })
   const given = await handlers.request(request)
   if (!aborted) write(res, given, head.method === 'HEAD')
 }

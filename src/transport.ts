@@ -42,6 +42,7 @@ export interface RequestHead {
 }
 
 export interface HttpRequest extends RequestHead {
+  readonly remoteAddress: string
   /** The body, at most `limit` bytes, or `undefined` where it is longer. */
   body(limit: number): Promise<Buffer | undefined>
 }
@@ -77,7 +78,8 @@ export interface Upgrade extends RequestHead {
 }
 
 export interface TransportHandlers {
-  upgrade(upgrade: Upgrade): void
+  /** Who takes the upgrade requests, by their path. */
+  readonly upgrades: Readonly<Record<string, (upgrade: Upgrade) => void>>
   request(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>
 }
 

@@ -78,6 +78,7 @@ function policyFindings(policy: object): Finding[] {
   const known = Object.entries(policy).filter(([name]) => Object.hasOwn(DEFAULT_POLICY, name))
   return known.flatMap(([name, value]) => {
     if (name === 'timers') return timersFindings(value)
+    if (name === 'redact') return redactFindings(value)
     const least = name === 'snapshotEvery' ? 1 : 0
     if (Number.isSafeInteger(value) && value >= least) return []
     const got = typeof value === 'number' ? value : JSON.stringify(value)
@@ -95,6 +96,12 @@ function timersFindings(value: unknown): Finding[] {
   if (TIMER_POLICIES.some((policy) => policy === value)) return []
   const what = `policy.timers: expected ${TIMER_POLICIES.join(', ')}, got ${JSON.stringify(value)}`
   return [{ what, names: ['timers'] }]
+}
+
+function redactFindings(value: unknown): Finding[] {
+  if (Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')) return []
+  const what = `policy.redact: expected names of properties, got ${shown(value)}; write "redact: ['password']"`
+  return [{ what, names: ['redact'], behind: 'policy' }]
 }
 
 const isObject = (value: unknown): value is object =>

@@ -1,10 +1,10 @@
 /** The command `chart`: the chart of a machine, for a README or another program. Prints it, and changes nothing. */
 import { join } from 'node:path'
-import connectionChart from '../../machines/connection.ts'
-import sessionChart from '../../machines/session.ts'
 import { isOneFile, lookAtMachineFiles, mistakesOf } from '../check/load.ts'
+import type { LoadedFile } from '../machine-file.ts'
 import { chartOf } from './chart.ts'
 import { mermaid } from './mermaid.ts'
+import { serverCharts } from './own-charts.ts'
 import type { Chart } from './shapes.ts'
 
 export const CHART_USAGE = `chartroom chart <machine>          print a chart with --mermaid or --json: a machine's name, a file, "connection" or "session"`
@@ -26,18 +26,18 @@ export async function chartCommand(options: ChartOptions, print: (text: string) 
   print(options.json ? JSON.stringify(chart, null, 2) : mermaid(chart))
 }
 
-async function chartNamed(machine: string, folder: string): Promise<Chart> {
-  const own = serverCharts.find((chart) => chart.machine === machine)
+async function chartNamed(name: string, folder: string): Promise<Chart> {
+  const own = serverCharts.find((chart) => chart.machine === name)
   if (own) return own
-  const path = [machine, join(folder, `${machine}.ts`), join(folder, `${machine}.js`)].find(isOneFile)
-  if (path === undefined) throw new Error(`chart: neither a file nor a machine of ${folder} is called ${machine}`)
-  const [look] = await lookAtMachineFiles(path)
-  if (!look?.file) throw new Error(look ? mistakesOf(look).join('\n') : `${path} is no machine file (.ts or .js)`)
-  return chartOf(look.file.default, { machine: look.name, kind: 'room', version: look.file.version ?? '1' })
+  const { name: machine, file } = await machineNamed(name, folder)
+  return chartOf(file.default, { machine, kind: 'room', version: file.version ?? '1' })
 }
 
-/** The charts of the server's own actors. */
-export const serverCharts: readonly Chart[] = [
-  chartOf(connectionChart, { machine: 'connection', kind: 'connection', version: '1' }),
-  chartOf(sessionChart, { machine: 'session', kind: 'session', version: '1' }),
-]
+/** A machine file by its path, or by the machine's name in a folder. @throws with one line that says what is wrong. */
+export async function machineNamed(name: string, folder: string): Promise<{ name: string; file: LoadedFile }> {
+  const path = [name, join(folder, `${name}.ts`), join(folder, `${name}.js`)].find(isOneFile)
+  if (path === undefined) throw new Error(`neither a file nor a machine of ${folder} is called ${name}`)
+  const [look] = await lookAtMachineFiles(path)
+  if (!look?.file) throw new Error(look ? mistakesOf(look).join('\n') : `${path} is no machine file (.ts or .js)`)
+  return { name: look.name, file: look.file }
+}

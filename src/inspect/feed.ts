@@ -1,0 +1,166 @@
+/**
+ * The feed's answers: one request of one visitor, and what it is told.
+ *
+ * Always true: a room is only ever changed by `send`, through the door that every frame comes through, and only for who may
+ * send; everything else reads.
+ */
+import type { Principal } from '../auth.ts'
+import { type Failure, failure, isFailure } from '../errors.ts'
+import type { Journal } from '../journal.ts'
+import type { Log } from '../log.ts'
+import type { Machine } from '../machine.ts'
+import type { Rooms } from '../rooms.ts'
+import { chartOf } from './chart.ts'
+import { ChartIndex } from './configuration.ts'
+import { exported } from './export.ts'
+import { fork } from './fork.ts'
+import type { Request, Requests, Told } from './frames.ts'
+import type { Visitor } from './gate.ts'
+import { type Life, LifeSight } from './life-sight.ts'
+import type { Lookout } from './lookout.ts'
+import { Moments } from './moments.ts'
+import { Overviews } from './overview.ts'
+import { serverCharts } from './own-charts.ts'
+import { Population, type PopulationSurroundings } from './population.ts'
+import { Redactor } from './redact.ts'
+import { type Lens, RoomSight } from './room-sight.ts'
+import type { Sight } from './sight.ts'
+
+export interface FeedSurroundings extends Omit<PopulationSurroundings, 'moments'> {
+  readonly machines: ReadonlyMap<string, Machine>
+  readonly rooms: Rooms
+  readonly log: Log
+  readonly journal: Journal
+  readonly lookout: Lookout
+}
+
+type MachineLens = Lens & { readonly index: ChartIndex; readonly machine: string }
+
+export class Feed {
+  readonly #around: FeedSurroundings
+  readonly #moments: Moments
+  readonly #population: Population
+  readonly #overviews: Overviews
+  readonly #lenses = new Map<string, MachineLens>()
+  readonly #own: ReadonlyMap<string, ChartIndex>
+
+  constructor(around: FeedSurroundings) {
+    this.#around = around
+    this.#moments = new Moments(around.log)
+    this.#population = new Population({ ...around, moments: this.#moments })
+    this.#overviews = new Overviews(around.rooms, around.lookout)
+    this.#own = new Map(serverCharts.map((chart) => [chart.machine, new ChartIndex(chart)]))
+  }
+
+  /** The answer to a request that concerns no watch. */
+  async answer(
+    request: Exclude<Request, Requests['watch' | 'unwatch' | 'auth']>,
+    visitor: Visitor,
+  ): Promise<Told | Failure> {
+    switch (request.type) {
+      case 'actors':
+        return { type: 'actors', ...(await this.#population.list(request)) }
+      case 'chart':
+        return this.#chart(request.machine)
+      case 'history':
+        return this.#seen('history', request.actor, (sight) => sight.history(request))
+      case 'moment':
+        return this.#seen('state', request.actor, (sight) => sight.moment(request.seq))
+      case 'overview':
+        return this.#overview(request.machine)
+      case 'fork':
+        return this.#fork(request, visitor.principal)
+      case 'send':
+        return this.#send(request, visitor)
+    }
+  }
+
+  /** What can be seen of an actor. */
+  sightOf(actor: string): Sight | Failure {
+    const [, kind, name = ''] = /^(room|connection|session):(.+)$/.exec(actor) ?? []
+    if (kind === 'room') return this.#roomSight(name)
+    const index = this.#own.get(kind ?? '')
+    if (!index)
+      return failure('bad_frame', `an actor is room:..., connection:... or session:..., got ${actor}`, {
+        path: '/actor',
+      })
+    const { journal, lookout, connections, sessions } = this.#around
+    if (kind === 'connection') {
+      const lifeOf = (id: string): Life | undefined => connections.get(id)?.life
+      return new LifeSight('connection', name, { journal, lookout, index, lifeOf })
+    }
+    const lifeOf = (user: string): Life | undefined => sessions.resident(user)?.life
+    return new LifeSight('session', name, { journal, lookout, index, lifeOf })
+  }
+
+  /** A room's past as a file. */
+  async export(room: string): Promise<string | Failure> {
+    const lens = this.#lensOf(room)
+    if (isFailure(lens)) return lens
+    return exported(room, lens, this.#around.machines.get(lens.machine)?.version ?? '1', this.#moments)
+  }
+
+  #roomSight(room: string): Sight | Failure {
+    const lens = this.#lensOf(room)
+    if (isFailure(lens)) return lens
+    const { rooms, lookout } = this.#around
+    return new RoomSight(room, lens, { rooms, lookout, moments: this.#moments })
+  }
+
+  #chart(name: string): Told | Failure {
+    const index = this.#own.get(name) ?? this.#lens(name)?.index
+    return index ? { type: 'chart', chart: index.chart } : this.#unknownMachine(name)
+  }
+
+  #overview(name: string): Told | Failure {
+    const lens = this.#lens(name)
+    return lens ? { type: 'overview', ...this.#overviews.of(name, lens.index) } : this.#unknownMachine(name)
+  }
+
+  async #seen(type: string, actor: string, look: (sight: Sight) => Promise<object | Failure>): Promise<Told | Failure> {
+    const sight = this.sightOf(actor)
+    if (isFailure(sight)) return sight
+    const seen = await look(sight)
+    return isFailure(seen) ? seen : { type, actor, ...seen }
+  }
+
+  async #fork({ actor, seq, events }: Requests['fork'], { user }: Principal): Promise<Told | Failure> {
+    const room = actor.replace(/^room:/, '')
+    const lens = this.#lensOf(room)
+    if (isFailure(lens)) return lens
+    const moment = await this.#moments.at(room, seq)
+    if (!moment) return failure('unknown_seq', `the state of ${room} at seq ${seq} is not known`)
+    const machine = this.#around.machines.get(lens.machine) as Machine
+    const steps = fork(moment, events, user, { ...lens, machine })
+    return isFailure(steps) ? steps : { type: 'fork', steps }
+  }
+
+  async #send({ room: name, event }: Requests['send'], { maySend, principal }: Visitor): Promise<Told | Failure> {
+    if (!maySend) return failure('forbidden', 'to send needs a token with the scope "inspect:send"')
+    const room = this.#around.rooms.of(name, principal.user)
+    if (isFailure(room)) return room
+    return new Promise((resolve) => room.send({ who: principal, event }, (answer) => resolve({ ...answer })))
+  }
+
+  #lensOf(room: string): MachineLens | Failure {
+    const [machine = ''] = room.split('/')
+    if (!this.#around.rooms.isName(room) && this.#around.machines.has(machine))
+      return failure('bad_room', `a room is named machine/key, got ${JSON.stringify(room)}`)
+    return this.#lens(machine) ?? this.#unknownMachine(machine)
+  }
+
+  #lens(name: string): MachineLens | undefined {
+    const known = this.#lenses.get(name)
+    const machine = this.#around.machines.get(name)
+    if (known || !machine) return known
+    const index = new ChartIndex(chartOf(machine.logic, { machine: name, kind: 'room', version: machine.version }))
+    const lens = { machine: name, index, redactor: new Redactor(machine.policy.redact) }
+    this.#lenses.set(name, lens)
+    return lens
+  }
+
+  #unknownMachine(name: string): Failure {
+    const known = [...this.#around.machines.keys(), ...this.#own.keys()].join(', ')
+    return failure('unknown_machine', `no machine is called ${JSON.stringify(name)}; there are ${known}`)
+  }
+}

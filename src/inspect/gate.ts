@@ -1,0 +1,66 @@
+/**
+ * Who may look: in development whoever sits at this machine, and everything is allowed; otherwise who brings a token with
+ * the scope `inspect`, and to send, `inspect:send` (rule C1).
+ *
+ * Always true: a web page of another site gets in by no door. Its `Origin` is another host's; where it comes through a
+ * name of its own (DNS rebinding), so is the `Host`; and what a proxy passes on comes from elsewhere.
+ */
+import { BlockList, isIP } from 'node:net'
+import type { Credential, Principal, Verify } from '../auth.ts'
+import { isLoopback } from '../config.ts'
+import { type Failure, failure, isFailure } from '../errors.ts'
+import { bearerOf, sameHost } from '../handshake.ts'
+import type { RequestHead } from '../transport.ts'
+
+/** One who looks. */
+export interface Visitor {
+  readonly principal: Principal
+  readonly maySend: boolean
+  /** Missing where no token was needed. */
+  readonly credential?: Credential
+}
+
+type Asked = RequestHead & { readonly remoteAddress: string }
+
+const SCOPES = ['inspect', 'inspect:send']
+
+/** Who needs no token. */
+const AT_HOME: Visitor = { principal: { user: 'inspector', scopes: SCOPES, claims: {} }, maySend: true }
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/** Whether an address, of the socket's own, is this machine's; an IPv4 one may be written as IPv6. */
+export function isOurs(address: string): boolean {
+  const family = isIP(address)
+  return family !== 0 && loopback.check(address, family === 4 ? 'ipv4' : 'ipv6')
+}
+
+/** @returns the visitor who needs no token; `undefined` where one is needed. */
+export function atHome(request: Asked, production: boolean): Visitor | undefined {
+  if (production || !isOurs(request.remoteAddress)) return undefined
+  if (request.header('forwarded') !== '' || request.header('x-forwarded-for') !== '') return undefined
+  const host = request.header('host')
+  if (!isLoopback(host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))) return undefined
+  const origin = request.header('origin')
+  return origin === '' || sameHost(origin, host) ? AT_HOME : undefined
+}
+
+/** The visitor that a token proves. */
+export async function visitorBy(token: string, verify: Verify): Promise<Visitor | Failure> {
+  const credential = await verify(token)
+  if (isFailure(credential)) return credential
+  const { principal } = credential
+  if (!principal.scopes.includes('inspect')) return failure('forbidden', 'this needs a token with the scope "inspect"')
+  return { principal, maySend: principal.scopes.includes('inspect:send'), credential }
+}
+
+/** Who asks over HTTP. */
+export async function visitorOf(request: Asked, production: boolean, verify: Verify): Promise<Visitor | Failure> {
+  const visitor = atHome(request, production)
+  if (visitor) return visitor
+  const token = bearerOf(request)
+  if (token === undefined) return failure('unauthorized', 'no token came; send it as "Authorization: Bearer <token>"')
+  return visitorBy(token, verify)
+}

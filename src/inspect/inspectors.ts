@@ -1,0 +1,147 @@
+/**
+ * The inspector's doors: upgrade requests to the feed, its page, a room's past as a file. Knows who looks.
+ *
+ * Always true: whoever the gate does not let in is refused over HTTP, or, where the token is still to come, told nothing;
+ * there are so many visitors at most.
+ */
+import type { Credential, Verify } from '../auth.ts'
+import type { Config } from '../config.ts'
+import { type Failure, failure, httpStatus, isFailure } from '../errors.ts'
+import { refuseHandshake, subprotocolOf, tokenOf, unauthorized, unavailable } from '../handshake.ts'
+import { Link } from '../link.ts'
+import type { Logger } from '../logger.ts'
+import { type HttpAnswer, type HttpRequest, jsonAnswer, textAnswer, type Upgrade } from '../transport.ts'
+import type { Wheel } from '../wheel.ts'
+import type { Feed } from './feed.ts'
+import { SUBPROTOCOL } from './frames.ts'
+import { atHome, type Visitor, visitorBy, visitorOf } from './gate.ts'
+import { Inspector } from './inspector.ts'
+
+/** The page's files, by name; the page itself has none. */
+export type Assets = () => Promise<ReadonlyMap<string, { readonly type: string; readonly body: Uint8Array | string }>>
+
+export interface InspectorsSurroundings {
+  readonly config: Config
+  readonly feed: Feed
+  readonly verify: Verify
+  readonly wheel: Wheel
+  readonly logger: Logger
+  readonly assets: Assets | undefined
+}
+
+/** Visitors at a time. */
+const MAX_VISITORS = 16
+export const FEED_PATH = '/inspect/feed'
+const EXPORT_PATH = '/inspect/export/'
+
+export class Inspectors {
+  readonly #around: InspectorsSurroundings
+  readonly #all = new Set<Inspector>()
+
+  constructor(around: InspectorsSurroundings) {
+    this.#around = around
+  }
+
+  /** Refuses the request over HTTP, or opens a socket. */
+  accept(upgrade: Upgrade): void {
+    const { config, wheel } = this.#around
+    const refusal = refuseHandshake(upgrade, config)
+    if (refusal) return upgrade.refuse(refusal)
+    if (this.#all.size >= MAX_VISITORS) return upgrade.refuse(unavailable('too many inspectors are here', 5000))
+    const link = new Link(upgrade, subprotocolOf(upgrade, SUBPROTOCOL), wheel, config.maxLag)
+    const inspector = new Inspector(link, { ...this.#around, ...config, onGone: (gone) => this.#all.delete(gone) })
+    this.#all.add(inspector)
+    upgrade.onAborted(() => inspector.closed())
+    this.#letIn(upgrade, link, inspector).catch((error) => {
+      this.#around.logger.error({ err: error }, 'the gate of the inspector failed')
+      link.refuse(unavailable('the token could not be verified'))
+      inspector.closed()
+    })
+  }
+
+  async #letIn(upgrade: Upgrade, link: Link, inspector: Inspector): Promise<void> {
+    const { config, verify } = this.#around
+    const token = tokenOf(upgrade, config)
+    const visitor =
+      atHome(upgrade, config.production) ?? (token === undefined ? undefined : await visitorBy(token, verify))
+    if (visitor && isFailure(visitor)) {
+      link.refuse(refused(visitor))
+      return inspector.closed()
+    }
+    if (!link.open(inspector)) return inspector.closed()
+    if (visitor) greet(inspector, visitor)
+  }
+
+  /** Ends those whose token is refused from now on (rule A4). @returns how many they were. */
+  endWhere(isRevoked: (credential: Credential) => boolean): number {
+    const ended = [...this.#all].filter(({ credential }) => credential && isRevoked(credential))
+    for (const inspector of ended) inspector.end('revoked', 'the token was revoked')
+    return ended.length
+  }
+
+  drain(): void {
+    for (const inspector of [...this.#all]) inspector.end('going_away', 'the server is shutting down')
+  }
+
+  /** Answers any request below `/inspect` that is not an upgrade. */
+  async request(request: HttpRequest): Promise<HttpAnswer> {
+    const { path, method } = request
+    if (path === FEED_PATH)
+      return refuseHandshake(request, this.#around.config) ?? textAnswer(400, 'this upgrade was not understood')
+    if (method !== 'GET' && method !== 'HEAD') return textAnswer(405, 'read only', { Allow: 'GET, HEAD' })
+    return path.startsWith(EXPORT_PATH) ? this.#export(request) : this.#asset(path)
+  }
+
+  async #asset(path: string): Promise<HttpAnswer> {
+    const files = await this.#around.assets?.()
+    const file = files?.get(path.slice('/inspect/'.length))
+    if (!file) return textAnswer(404, 'nothing is here')
+    return { status: 200, headers: { 'Content-Type': file.type, ...PAGE_HEADERS }, body: file.body }
+  }
+
+  async #export(request: HttpRequest): Promise<HttpAnswer> {
+    const { config, verify, feed } = this.#around
+    const visitor = await visitorOf(request, config.production, verify)
+    if (isFailure(visitor)) return refused(visitor)
+    const room = decoded(request.path.slice(EXPORT_PATH.length))
+    const file =
+      room === undefined ? failure('bad_room', 'the path is not percent-encoded UTF-8') : await feed.export(room)
+    if (typeof file !== 'string') return jsonAnswer(httpStatus(file.code), file)
+    const name = `${room}.jsonl`.replaceAll(/[^\w.-]/g, '-')
+    return {
+      status: 200,
+      headers: { ...FILE_HEADERS, 'Content-Disposition': `attachment; filename="${name}"` },
+      body: file,
+    }
+  }
+}
+
+function greet(inspector: Inspector, visitor: Visitor): void {
+  inspector.admit(visitor)
+  inspector.welcome()
+}
+
+const refused = (refusal: Failure): HttpAnswer =>
+  refusal.code === 'forbidden' ? jsonAnswer(httpStatus(refusal.code), refusal) : unauthorized(refusal)
+
+function decoded(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return undefined
+  }
+}
+
+const PAGE_HEADERS = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cache-Control': 'no-cache',
+}
+
+const FILE_HEADERS = {
+  'Content-Type': 'application/jsonl',
+  'X-Content-Type-Options': 'nosniff',
+  'Cache-Control': 'no-store',
+}

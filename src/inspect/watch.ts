@@ -1,0 +1,102 @@
+/**
+ * One actor as one visitor watches it: its state, then every step, once and in order, until there are too many to show.
+ *
+ * Always true: between a state and the steps behind it none is missing, and none comes twice; what a visitor does not read,
+ * or what comes faster than anybody can look, is counted and left out, and followed by a fresh state.
+ */
+import { type Failure, isFailure } from '../errors.ts'
+import type { State, Step, Told } from './frames.ts'
+import type { Sight } from './sight.ts'
+
+/** What a watch needs of the visitor. */
+export interface Onto {
+  /** Whether one more step may be shown now. */
+  mayStep(): boolean
+  tell(told: Told | Failure): void
+  /** Calls `refresh` of this watch when more may be shown again. */
+  fellBehind(watch: Watch): void
+}
+
+/** Steps that wait at most while a state is being read. */
+const WAITING = 200
+
+export class Watch {
+  readonly #actor: string
+  readonly #sight: Sight
+  readonly #onto: Onto
+  readonly #end: () => void
+  /** Steps that came while the state is being read. */
+  #waiting: { readonly seq: number; readonly look: () => Step }[] | undefined = []
+  #last = 0
+  #isBehind = false
+  #isOver = false
+
+  constructor(actor: string, sight: Sight, onto: Onto) {
+    this.#actor = actor
+    this.#sight = sight
+    this.#onto = onto
+    this.#end = sight.follow((seq, look) => this.#step(seq, look))
+  }
+
+  /** Where it begins: `tell` puts the state out, and the steps behind it follow. @returns whether there is one */
+  async begin(tell: (state: State | Failure) => void): Promise<boolean> {
+    const state = await this.#sight.now()
+    if (this.#isOver) return false
+    tell(state)
+    if (isFailure(state)) return false
+    this.#last = state.seq
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const { seq, look } of waiting) this.#step(seq, look)
+    if (this.#isBehind) this.#onto.fellBehind(this)
+    return true
+  }
+
+  /** Says how many steps were left out, and goes on from a fresh state. */
+  async refresh(): Promise<void> {
+    if (!this.#isBehind || this.#waiting || this.#isOver) return
+    const last = this.#last
+    this.#isBehind = false
+    this.#waiting = []
+    await this.begin((state) => {
+      if (isFailure(state)) return this.#onto.tell(state)
+      this.#onto.tell({ type: 'skipped', actor: this.#actor, steps: state.seq - last })
+      this.#onto.tell({ type: 'state', ...state })
+    })
+  }
+
+  stop(): void {
+    this.#isOver = true
+    this.#end()
+  }
+
+  #step(seq: number, look: () => Step): void {
+    if (this.#waiting && this.#waiting.length < WAITING) return void this.#waiting.push({ seq, look })
+    if (this.#waiting) this.#isBehind = true
+    if (this.#isBehind || seq <= this.#last) return
+    if (seq === this.#last + 1 && this.#onto.mayStep()) {
+      this.#last = seq
+      return this.#onto.tell({ type: 'step', ...look() })
+    }
+    this.#isBehind = true
+    this.#onto.fellBehind(this)
+  }
+}
+
+const SECOND = 1000
+
+/** So many steps in a second, and no more. */
+export class Pace {
+  readonly #most: number
+  #since = 0
+  #steps = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  take(now = Date.now()): boolean {
+    if (now - this.#since >= SECOND) [this.#since, this.#steps] = [now, 0]
+    return ++this.#steps <= this.#most
+  }
+}

@@ -1,0 +1,726 @@
+/** The inspector's feed over real sockets and a real log: who gets in, what is seen, and what it never does. */
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import jsonpatch from 'fast-json-patch'
+import t, { type Test } from 'tap'
+import WebSocket from 'ws'
+import type { RoomDocument } from '../src/document.ts'
+import { isOurs } from '../src/inspect/gate.ts'
+import { Lookout } from '../src/inspect/lookout.ts'
+import { Moments } from '../src/inspect/moments.ts'
+import { Redactor } from '../src/inspect/redact.ts'
+import { RoomSight } from '../src/inspect/room-sight.ts'
+import { Journal } from '../src/journal.ts'
+import { MemoryLog } from '../src/log-memory.ts'
+import { createLogger } from '../src/logger.ts'
+import { diff } from '../src/patch.ts'
+import type { Rooms } from '../src/rooms.ts'
+import { serverHere } from './fixtures/here.ts'
+import { ROOT, type ServerProcess, tokenFor } from './fixtures/server.ts'
+import { type Frame, Tab } from './fixtures/tab.ts'
+
+const MACHINES = { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/inspected') }
+const SUBPROTOCOL = 'chartroom.inspect.v1'
+
+interface Door {
+  readonly headers?: Record<string, string>
+  readonly protocols?: string[]
+}
+
+function knock(t: Test, { port }: ServerProcess, { headers = {}, protocols = [SUBPROTOCOL] }: Door = {}): Tab {
+  const look = new Tab(new WebSocket(`ws://127.0.0.1:${port}/inspect/feed`, protocols, { headers }))
+  t.teardown(() => look.socket.terminate())
+  return look
+}
+
+/** One who is in. */
+async function look(t: Test, server: ServerProcess, door: Door = {}): Promise<Tab> {
+  const look = knock(t, server, door)
+  await look.next('welcome')
+  return look
+}
+
+/** The HTTP status with which an upgrade is refused. */
+async function refusal(t: Test, server: ServerProcess, door: Door): Promise<number> {
+  const { socket } = knock(t, server, door)
+  const [, response] = await once(socket, 'unexpected-response')
+  return response.statusCode
+}
+
+const bearer = async (user: string, scope: string, claims: object = {}): Promise<Record<string, string>> => ({
+  authorization: `Bearer ${await tokenFor(user, { claims: { scope, ...claims } })}`,
+})
+
+/** Sends an event to a room, as one of its users does. */
+async function send(tab: Tab, room: string, type: string, given: object = {}): Promise<Frame> {
+  return tab.ask({ type: 'send', room, event: { type, ...given } })
+}
+
+const http = (server: ServerProcess, path: string, headers: Record<string, string> = {}) =>
+  new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
+    get({ host: '127.0.0.1', port: server.port, path, headers }, async (response) => {
+      let body = ''
+      for await (const chunk of response) body += chunk
+      resolve({ status: response.statusCode ?? 0, headers: response.headers, body })
+    }).on('error', reject)
+  })
+
+t.test('the gate in production', async (t) => {
+  const server = await serverHere(t, { ...MACHINES, NODE_ENV: 'production', CHARTROOM_AUTH_TIMEOUT: '300' })
+
+  t.test('C1 a token with the scope comes as a header, as a subprotocol, or as the first frame', async (t) => {
+    const headers = await bearer('ann', 'inspect')
+    t.match(await look(t, server, { headers }).then(({ frames }) => frames[0]), {
+      type: 'welcome',
+      v: 1,
+      maySend: false,
+    })
+    const token = await tokenFor('ann', { claims: { scope: 'inspect inspect:send' } })
+    const browser = await look(t, server, { protocols: [SUBPROTOCOL, `bearer.${token}`] })
+    t.match(browser.frames[0], { type: 'welcome', maySend: true })
+    t.equal(browser.socket.protocol, SUBPROTOCOL, 'the token is not echoed')
+    const late = knock(t, server)
+    await once(late.socket, 'open')
+    t.match(await late.ask({ type: 'actors' }), { type: 'error', code: 'not_in_state', allowed: ['auth'] })
+    late.send({ type: 'auth', token })
+    t.match(await late.next('welcome'), { maySend: true })
+    t.match(await late.ask({ type: 'actors' }), { type: 'actors', more: false })
+  })
+
+  t.test('C2 a token that is refused, or has not the scope, opens nothing', async (t) => {
+    t.equal(await refusal(t, server, { headers: { authorization: 'Bearer nonsense' } }), 401)
+    t.equal(await refusal(t, server, { headers: await bearer('ann', 'service') }), 403)
+    const late = knock(t, server)
+    await once(late.socket, 'open')
+    late.send({ type: 'auth', token: await tokenFor('ann') })
+    t.match(await late.next('error'), { code: 'forbidden' })
+    t.equal((await late.close()).code, 4003)
+  })
+
+  t.test('C3 without a token nothing is told, and the socket is closed', async (t) => {
+    const silent = knock(t, server)
+    t.equal((await silent.close()).code, 4008)
+    t.same(
+      silent.frames.map(({ type }) => type),
+      ['closing'],
+    )
+  })
+
+  t.test('C4 a foreign Origin is refused, whatever token it brings; a plain GET is told what this is', async (t) => {
+    const headers = { ...(await bearer('ann', 'inspect')), origin: 'http://evil.example' }
+    t.equal(await refusal(t, server, { headers }), 403)
+    t.equal((await http(server, '/inspect/feed')).status, 426)
+  })
+
+  t.test('an export needs the scope as well', async (t) => {
+    t.equal((await http(server, '/inspect/export/light/a')).status, 401)
+    t.equal((await http(server, '/inspect/export/light/a', await bearer('ann', 'service'))).status, 403)
+    t.equal(
+      (await http(server, '/inspect/export/light/a', await bearer('ann', 'inspect'))).status,
+      404,
+      'nothing is stored of it',
+    )
+  })
+
+  t.test('only inspect:send may send, as the user of the token', async (t) => {
+    const room = 'light/sent'
+    const eye = await look(t, server, { headers: await bearer('ann', 'inspect') })
+    t.match(await eye.ask({ type: 'send', room, event: { type: 'switch' } }), { code: 'forbidden' })
+    const hand = await look(t, server, { headers: await bearer('ann', 'inspect inspect:send') })
+    t.match(await hand.ask({ type: 'send', room, event: { type: 'switch' } }), { type: 'ok', seq: 2 })
+    t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), {
+      steps: [{ from: 'ann' }, { from: 'ann', event: { type: 'switch' } }],
+    })
+    const mallory = await look(t, server, { headers: await bearer('mallory', 'inspect inspect:send') })
+    const event = { type: 'close', pin: '1' }
+    t.match(
+      await mallory.ask({ type: 'send', room: 'vault/m', event }),
+      { code: 'forbidden' },
+      'the room’s own rules hold',
+    )
+  })
+
+  t.test('A3 A4 one whose token expires or is revoked is out', async (t) => {
+    const short = await look(t, server, { headers: await bearer('ann', 'inspect', { exp: Date.now() / 1000 - 4 }) })
+    t.equal((await short.close()).code, 4201)
+    const revoked = await look(t, server, { headers: await bearer('eve', 'inspect', { jti: 'one' }) })
+    const headers = await bearer('operator', 'service')
+    await fetch(`http://127.0.0.1:${server.port}/v1/tokens/one`, { method: 'DELETE', headers })
+    t.equal((await revoked.close()).code, 4010)
+  })
+
+  t.test('there are sixteen visitors at most, and a place that is given up is free', async (t) => {
+    const headers = await bearer('ann', 'inspect')
+    const doors = await serverHere(t, { ...MACHINES, NODE_ENV: 'production' })
+    const all = await Promise.all(Array.from({ length: 16 }, () => look(t, doors, { headers })))
+    t.equal(await refusal(t, doors, { headers }), 503)
+    await all[0]?.leave()
+    t.match((await look(t, doors, { headers })).frames[0], { type: 'welcome' })
+  })
+})
+
+t.test('the gate in development', async (t) => {
+  const server = await serverHere(t, { ...MACHINES, CHARTROOM_AUTH_TIMEOUT: '100' })
+
+  t.test('whoever sits at this machine gets in, from a page of the same host as well', async (t) => {
+    t.match((await look(t, server)).frames[0], { type: 'welcome', maySend: true })
+    const host = `localhost:${server.port}`
+    await look(t, server, { headers: { host, origin: `http://${host}` } })
+    await look(t, server, { headers: { host: `[::1]:${server.port}` } })
+  })
+
+  t.test('a page of another site does not, by its Origin or by a name of its own', async (t) => {
+    t.equal(await refusal(t, server, { headers: { origin: 'http://evil.example' } }), 403)
+    t.equal(await refusal(t, server, { headers: { origin: `http://127.0.0.1:${server.port + 1}` } }), 403)
+    const host = `evil.example:${server.port}`
+    const rebound = knock(t, server, { headers: { host, origin: `http://${host}` } })
+    t.equal((await rebound.close()).code, 4008, 'the gate waits for a token')
+    const passedOn = knock(t, server, { headers: { 'x-forwarded-for': '192.0.2.1' } })
+    t.equal((await passedOn.close()).code, 4008)
+    t.equal((await http(server, '/inspect/export/light/a', { host })).status, 401)
+  })
+
+  t.test('an Origin on the list is let in, but not without a token', async (t) => {
+    const other = await serverHere(t, { ...MACHINES, CHARTROOM_ORIGINS: '*', CHARTROOM_AUTH_TIMEOUT: '100' })
+    const stranger = knock(t, other, { headers: { origin: 'http://evil.example' } })
+    t.equal((await stranger.close()).code, 4008)
+  })
+
+  t.test('this machine’s addresses, as sockets write them', async (t) => {
+    for (const ours of ['127.0.0.1', '127.9.9.9', '::1', '0000:0000:0000:0000:0000:0000:0000:0001', '::ffff:127.0.0.1'])
+      t.ok(isOurs(ours), ours)
+    for (const other of ['10.0.0.1', '::', '0000:0000:0000:0000:0000:ffff:0a00:0001', '', 'localhost'])
+      t.notOk(isOurs(other), other)
+  })
+})
+
+t.test('the feed', async (t) => {
+  const server = await serverHere(t, MACHINES)
+  const ann = await Tab.open(server, 'ann')
+
+  t.test('what is not understood is answered, and the socket lives', async (t) => {
+    const eye = await look(t, server)
+    t.match(await eye.ask({ type: 'dance' }), { code: 'unknown_type' })
+    t.match(await eye.ask({ type: 'watch' }), { code: 'bad_frame', path: '/actor' })
+    t.match(await eye.ask({ type: 'watch', actor: 'inbox:ann' }), { code: 'bad_frame', path: '/actor' })
+    t.match(await eye.ask({ type: 'watch', actor: 'room:nothing/a' }), { code: 'unknown_machine' })
+    t.match(await eye.ask({ type: 'watch', actor: 'room:light/a b' }), { code: 'bad_room' })
+    t.match(await eye.ask({ type: 'watch', actor: 'room:light/unborn' }), { code: 'unknown_seq' })
+    t.match(await eye.ask({ type: 'watch', actor: 'connection:c_none' }), { code: 'unknown_type' })
+    t.match(await eye.ask({ type: 'chart', machine: 'none' }), { code: 'unknown_machine' })
+    t.match(await eye.ask({ type: 'unwatch', actor: 'room:light/a' }), { code: 'not_joined' })
+    eye.socket.send('{')
+    t.match(await eye.next('error'), { code: 'bad_json' })
+    t.match(await eye.ask({ type: 'chart', machine: 'light' }), { chart: { kind: 'room', root: { id: 'light' } } })
+    t.match(await eye.ask({ type: 'chart', machine: 'session' }), { chart: { kind: 'session' } })
+  })
+
+  t.test('a watch begins with a state, then has each step once and in order, up to what the room is', async (t) => {
+    const room = 'light/watched'
+    await send(ann, room, 'switch')
+    const eye = await look(t, server)
+    const first = await eye.ask({ type: 'watch', actor: `room:${room}` })
+    t.match(first, {
+      type: 'state',
+      machine: 'light',
+      seq: 2,
+      value: 'on',
+      active: ['light', 'light.on'],
+      can: ['switch'],
+      first: 1,
+      last: 2,
+    })
+    t.match(first.timers, [{ event: 'xstate.after.patience.light.on', delay: 60_000 }])
+    const sent = Array.from({ length: 20 }, () => send(ann, room, 'switch'))
+    await Promise.all(sent)
+    const steps: Frame[] = []
+    for (let seq = 3; seq <= 22; seq++) steps.push(await eye.next('step'))
+    t.same(
+      steps.map(({ seq }) => seq),
+      Array.from({ length: 20 }, (_, i) => i + 3),
+    )
+    t.match(steps[0], {
+      actor: `room:${room}`,
+      from: 'ann',
+      event: { type: 'switch' },
+      value: 'off',
+      edges: ['light.on:0'],
+      can: ['switch'],
+      timers: [],
+    })
+    t.match(steps[1], { edges: ['light.off:0'], active: ['light', 'light.on'], timers: [{ delay: 60_000 }] })
+    const document = jsonpatch.applyPatch<Frame>(
+      { ...first },
+      steps.flatMap(({ ops }) => ops.filter(({ path }: Frame) => /^.(value|context)/.test(path))),
+    ).newDocument
+    const { value, context } = await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 22 })
+    t.same([document.value, document.context], [value, context])
+    t.match(await eye.ask({ type: 'unwatch', actor: `room:${room}` }), { type: 'ok' })
+    await send(ann, room, 'switch')
+    await eye.ask({ type: 'chart', machine: 'light' })
+    t.notOk(eye.hasUnread('step'), 'nothing comes after unwatch')
+  })
+
+  t.test('whoever watches is not in the room', async (t) => {
+    const room = 'fragile/quiet'
+    await send(ann, room, 'go')
+    const eye = await look(t, server)
+    await eye.ask({ type: 'watch', actor: `room:${room}` })
+    await send(ann, room, 'go')
+    t.match(await eye.next('step'), { seq: 3 })
+    t.match(await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 3 }), { context: { here: [] }, present: [] })
+    await ann.join(room)
+    t.match(await eye.next('step'), { seq: 4, event: { type: 'room.joined', user: 'ann' }, from: null })
+    t.match(await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 4 }), { present: ['ann'] })
+  })
+
+  t.test('a room that sleeps is looked at asleep, and a watch of it sees it wake', async (t) => {
+    const room = 'brief/asleep'
+    await send(ann, room, 'turn')
+    const eye = await look(t, server)
+    const listed = async (): Promise<Frame> => (await eye.ask({ type: 'actors', search: 'asleep' })).actors[0]
+    while (!(await listed())?.asleep);
+    t.match(await listed(), { actor: `room:${room}`, kind: 'room', machine: 'brief', state: 'b', seq: 2, asleep: true })
+    t.match(await eye.ask({ type: 'watch', actor: `room:${room}` }), { seq: 2, value: 'b' })
+    t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), {
+      steps: [{ seq: 1 }, { seq: 2 }],
+      first: 1,
+      last: 2,
+      more: false,
+    })
+    t.match(await listed(), { asleep: true }, 'looking wakes nobody')
+    await send(ann, room, 'turn')
+    t.match(await eye.next('step'), { seq: 3, value: 'a' })
+  })
+
+  t.test('time travel: a room at each seq of its log, and a page of history at a time', async (t) => {
+    const room = 'light/past'
+    for (let i = 0; i < 6; i++) await send(ann, room, 'switch')
+    const eye = await look(t, server)
+    const actor = `room:${room}`
+    const values: unknown[] = []
+    for (let seq = 1; seq <= 7; seq++) values.push((await eye.ask({ type: 'moment', actor, seq })).value)
+    t.same(values, ['off', 'on', 'off', 'on', 'off', 'on', 'off'])
+    const page = await eye.ask({ type: 'history', actor, since: 2, limit: 2 })
+    t.match(page, {
+      first: 1,
+      last: 7,
+      more: true,
+      steps: [
+        { seq: 3, edges: ['light.on:0'] },
+        { seq: 4, edges: ['light.off:0'] },
+      ],
+    })
+    t.equal(typeof page.steps[0].ms, 'number')
+    t.match(await eye.ask({ type: 'moment', actor, seq: 8 }), { code: 'unknown_seq', first: 1, last: 7 })
+    t.match(await eye.ask({ type: 'moment', actor, seq: 0 }), { code: 'unknown_seq' })
+  })
+
+  t.test(
+    'where the head of the log was trimmed, what can be rebuilt is shown, and what is first is said',
+    async (t) => {
+      const room = 'brief/trimmed'
+      for (let i = 0; i < 22; i++) await send(ann, room, 'count')
+      const eye = await look(t, server)
+      const actor = `room:${room}`
+      const { first, last, steps } = await eye.ask({ type: 'history', actor })
+      t.ok(first > 1, 'the head is gone')
+      t.equal(last, 23)
+      t.same(
+        steps.map(({ seq }: Frame) => seq),
+        Array.from({ length: last - first + 1 }, (_, i) => first + i),
+      )
+      const now = await eye.ask({ type: 'moment', actor, seq: 23 })
+      t.match(now, { context: { count: 22 }, last: 23 })
+      t.ok(now.first >= first && now.first < 23)
+      t.match(await eye.ask({ type: 'moment', actor, seq: now.first }), { context: { count: now.first - 1 } })
+      t.match(await eye.ask({ type: 'moment', actor, seq: now.first - 1 }), { code: 'unknown_seq', first: now.first })
+      const unknown = steps.filter(({ seq }: Frame) => seq < now.first)
+      t.ok(
+        unknown.every(({ value, active }: Frame) => value === null && active.length === 0),
+        'nothing is guessed',
+      )
+      t.match(
+        steps.find(({ seq }: Frame) => seq === now.first + 1),
+        { value: 'a', edges: ['brief:0'] },
+      )
+    },
+  )
+
+  t.test('a failed room is listed with why, and its past is there', async (t) => {
+    const room = 'fragile/broken'
+    await send(ann, room, 'go')
+    t.match(await send(ann, room, 'drop'), { code: 'event_failed' })
+    const eye = await look(t, server)
+    t.match(await send(ann, room, 'go'), { code: 'room_failed' })
+    t.match(await eye.ask({ type: 'actors', failed: true }), {
+      total: 1,
+      actors: [{ name: room, failed: /threw 1 times/ }],
+    })
+    t.match(await eye.ask({ type: 'watch', actor: `room:${room}` }), { seq: 2, value: 'whole', failed: /threw/ })
+    t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), { steps: [{ seq: 1 }, { seq: 2 }] })
+    t.match(await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 1 }), { value: 'whole' })
+  })
+
+  t.test('what policy.redact names is in nothing that is told', async (t) => {
+    const room = 'vault/hidden'
+    const secret = '1234-5678'
+    const eye = await look(t, server)
+    await send(ann, room, 'close', { pin: secret, by: { pin: secret } })
+    const state = await eye.ask({ type: 'watch', actor: `room:${room}` })
+    t.match(state, { context: { pin: '(hidden)', log: [{ pin: '(hidden)' }], tries: 0 } })
+    await send(ann, room, 'open', { pin: 'wrong' })
+    await send(ann, room, 'open', { pin: secret })
+    await send(ann, room, 'close', { pin: secret })
+    for (let i = 0; i < 3; i++) await eye.next('step')
+    const { steps } = await eye.ask({ type: 'history', actor: `room:${room}` })
+    t.match(steps[1].event, { type: 'close', pin: '(hidden)', by: { pin: '(hidden)' } })
+    await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 2 })
+    await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 2, events: [{ type: 'open', pin: secret }] })
+    await eye.ask({ type: 'send', room, event: { type: 'close', pin: secret } })
+    const { body, headers } = await http(server, `/inspect/export/${room}`)
+    t.equal(headers['content-type'], 'application/jsonl')
+    t.equal(body.trim().split('\n').length, 6)
+    t.notOk((JSON.stringify(eye.frames) + body).includes(secret))
+    const context = jsonpatch.applyPatch<Frame>(
+      {},
+      steps.flatMap(({ ops }: Frame) => ops),
+    ).newDocument.context
+    t.same(
+      context,
+      (await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 5 })).context,
+      'the ops fit what is shown',
+    )
+  })
+
+  t.test('a fork goes on in memory: nothing is stored, no effect runs', async (t) => {
+    const { effects } = await import('./fixtures/inspected/light.ts')
+    const room = 'light/forked'
+    await send(ann, room, 'switch')
+    const before = effects().length
+    const eye = await look(t, server)
+    const events = [
+      { type: 'switch' },
+      { type: 'dance' },
+      { type: 'xstate.after.patience.light.on' },
+      { type: 'switch' },
+    ]
+    const { steps } = await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 1, events })
+    t.match(steps, [
+      {
+        accepted: true,
+        value: 'on',
+        context: { changes: 1 },
+        edges: ['light.off:0'],
+        timers: [{ delay: 60_000 }],
+        status: 'active',
+      },
+      { accepted: false, why: 'it is not accepted now', value: 'on', edges: [] },
+      { accepted: false, why: /not beginning with/ },
+      { accepted: true, value: 'off', timers: [] },
+    ])
+    t.equal(effects().length, before)
+    t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), { last: 2 })
+    t.match(await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 9, events }), { code: 'unknown_seq' })
+  })
+
+  t.test('in development the inspector sends as itself', async (t) => {
+    const eye = await look(t, server)
+    t.match(await eye.ask({ type: 'send', room: 'light/dev', event: { type: 'switch' } }), { type: 'ok', seq: 2 })
+    t.match(await eye.ask({ type: 'send', room: 'light/dev', event: { type: 'dance' } }), { code: 'not_accepted' })
+    t.match(await eye.ask({ type: 'history', actor: 'room:light/dev' }), { steps: [{}, { from: 'inspector' }] })
+  })
+
+  t.test('an overview: rooms by state, edges by how often they were taken while somebody looks', async (t) => {
+    const eye = await look(t, server)
+    await send(ann, 'light/seen', 'switch')
+    const before = await eye.ask({ type: 'overview', machine: 'light' })
+    t.same(before.edges, {}, 'counting begins with the first look')
+    await send(ann, 'light/seen', 'switch')
+    await send(ann, 'light/seen', 'switch')
+    const { rooms, states, edges } = await eye.ask({ type: 'overview', machine: 'light' })
+    t.equal(states.light, rooms)
+    t.equal(states['light.on'] + states['light.off'], rooms)
+    t.same(edges, { 'light.on:0': 1, 'light.off:0': 1 })
+  })
+
+  t.test('of more than 200 steps a second the rest is left out, and that is said', async (t) => {
+    const room = 'light/hot'
+    await send(ann, room, 'switch')
+    const eye = await look(t, server)
+    await eye.ask({ type: 'watch', actor: `room:${room}` })
+    ann.burst(Array.from({ length: 500 }, () => ({ type: 'send', room, event: { type: 'switch' } })))
+    const skipped = await eye.next('skipped')
+    const state = await eye.next('state')
+    const steps = eye.frames.filter(({ type }) => type === 'step')
+    t.same(
+      steps.map(({ seq }) => seq),
+      Array.from({ length: 200 }, (_, i) => i + 3),
+    )
+    t.match(skipped, { actor: `room:${room}`, steps: 300 })
+    t.match(state, { actor: `room:${room}`, seq: 502 })
+    await send(ann, room, 'switch')
+    t.match(
+      await eye.next(({ type, seq }) => type === 'step' && seq > 202),
+      { seq: 503 },
+      'it goes on behind the state',
+    )
+  })
+
+  t.test(
+    'for a watcher that does not read nothing is queued; when it reads again it is told where things stand',
+    async (t) => {
+      const slow = await serverHere(t, { ...MACHINES, CHARTROOM_MAX_LAG: '20000' })
+      const bob = await Tab.open(slow, 'bob')
+      const room = 'heavy/a'
+      await send(bob, room, 'fill', { text: '' })
+      const eye = await look(t, slow)
+      await eye.ask({ type: 'watch', actor: `room:${room}` })
+      const { _socket: wire } = eye.socket as unknown as { _socket: { pause(): void; resume(): void } }
+      wire.pause()
+      const text = 'x'.repeat(60_000)
+      for (let i = 0; i < 180; i++) await send(bob, room, 'fill', { text: `${i}${text}` })
+      wire.resume()
+      const skipped = await eye.next('skipped')
+      const state = await eye.next('state')
+      const steps = eye.frames.filter(({ type }) => type === 'step').length
+      t.ok(skipped.steps > 0, 'what it did not read was left out')
+      t.equal(steps + skipped.steps, state.seq - 2, 'and counted, every step')
+      await send(bob, room, 'fill', { text: 'end' })
+      t.match(await eye.next(({ type, seq }) => type === 'step' && seq === 183), {
+        event: { type: 'fill', text: 'end' },
+      })
+    },
+  )
+
+  t.test(
+    'a thousand actors: a list has a limit, says how many there are, and can be searched and filtered',
+    async (t) => {
+      const crowd = await serverHere(t, MACHINES)
+      const bob = await Tab.open(crowd, 'bob')
+      for (let i = 0; i < 1000; i += 250) {
+        const rooms = Array.from({ length: 250 }, (_, n) => `light/r${i + n}`)
+        await Promise.all(rooms.map((room) => send(bob, room, 'switch')))
+      }
+      await send(bob, 'light/r7', 'switch')
+      const eye = await look(t, crowd)
+      const all = await eye.ask({ type: 'actors' })
+      t.match([all.actors.length, all.total, all.more], [200, 1002, true], 'the rooms, a connection, a session')
+      t.match((await eye.ask({ type: 'actors', kind: 'room', limit: 1000 })).actors.length, 1000)
+      t.match(await eye.ask({ type: 'actors', search: 'R99', limit: 5 }), { total: 11, more: true })
+      t.match(await eye.ask({ type: 'actors', machine: 'light', state: 'off' }), {
+        total: 1,
+        actors: [{ name: 'light/r7', seq: 3 }],
+      })
+      t.match(await eye.ask({ type: 'actors', user: 'bob' }), {
+        actors: [
+          { kind: 'session', name: 'bob', state: 'active', present: 1 },
+          { kind: 'connection', user: 'bob', state: 'open.token.fresh | refresh.idle' },
+        ],
+        total: 2,
+      })
+    },
+  )
+})
+
+t.test('connections and sessions are charts, too', async (t) => {
+  const server = await serverHere(t, MACHINES)
+  const eye = await look(t, server)
+  const connections = async (): Promise<Frame[]> => (await eye.ask({ type: 'actors', kind: 'connection' })).actors
+
+  t.test('C3 a handshake that hangs: where it waits, for what, and how long', async (t) => {
+    const hung = await Tab.open(server, '', { token: null })
+    const [listed] = await connections()
+    t.match(listed, { machine: 'connection', state: 'connecting.waiting' })
+    t.notOk('user' in (listed as Frame))
+    const state = await eye.ask({ type: 'watch', actor: listed?.actor })
+    t.match(state, {
+      value: { connecting: 'waiting' },
+      active: ['connection', 'connection.connecting', 'connection.connecting.waiting'],
+      context: { token: null, principal: null, ending: null },
+      can: ['auth', 'end', 'socket.closed'],
+      timers: [{ event: 'xstate.after.authTimeout.connection.connecting.waiting', delay: 10_000 }],
+      status: 'active',
+    })
+    t.ok(Math.abs(state.timers[0].dueAt - state.time - 10_000) < 1000)
+    const token = await tokenFor('ann')
+    hung.send({ type: 'auth', token })
+    const events = ['auth', /^xstate.done.actor/, 'joined']
+    const edges = [
+      ['connection.connecting.waiting:0'],
+      ['connection.connecting.verifying:0'],
+      ['connection.authenticated:0'],
+    ]
+    for (const [i, type] of events.entries()) t.match(await eye.next('step'), { event: { type }, edges: edges[i] })
+    await hung.leave()
+    t.match(await eye.next('step'), {
+      event: { type: 'socket.closed' },
+      value: 'closed',
+      cause: '1000',
+      edges: ['connection:0'],
+    })
+    t.notOk(JSON.stringify(eye.frames).includes(token), 'the token is in nothing that is told')
+  })
+
+  t.test('one that is closed is remembered, step by step, and at any of them', async (t) => {
+    const bob = await Tab.open(server, 'bob')
+    const { connection } = bob.frames[0] as Frame
+    const actor = `connection:${connection}`
+    await bob.leave()
+    let state = await eye.ask({ type: 'watch', actor })
+    if (state.value !== 'closed') state = await eye.next('step')
+    const { steps, first, last } = await eye.ask({ type: 'history', actor })
+    t.same([first, last], [1, steps.length])
+    t.match(steps[0], { seq: 1, event: { type: 'xstate.init' }, edges: ['connection.connecting.arriving:0'] })
+    t.match(steps.at(-1), { event: { type: 'socket.closed' }, cause: '1000', value: 'closed' })
+    const open = steps.find(({ event }: Frame) => event.type === 'joined')
+    const moment = await eye.ask({ type: 'moment', actor, seq: open.seq })
+    t.match(moment, {
+      value: { open: { token: 'fresh' } },
+      context: { token: null, principal: { user: 'bob' } },
+      timers: [],
+    })
+    t.match(await eye.ask({ type: 'actors', search: connection }), {
+      total: 1,
+      actors: [{ state: 'closed', user: 'bob' }],
+    })
+    t.match(await eye.ask({ type: 'moment', actor, seq: 99 }), { code: 'unknown_seq', first: 1 })
+    t.match(await eye.ask({ type: 'watch', actor }), { status: 'done', can: [] })
+  })
+
+  t.test('a session: its connections come and go', async (t) => {
+    const one = await Tab.open(server, 'cho')
+    t.match(await eye.ask({ type: 'watch', actor: 'session:cho' }), {
+      value: 'active',
+      context: { user: 'cho', connections: [one.frames[0]?.connection] },
+    })
+    const two = await Tab.open(server, 'cho')
+    t.match(await eye.next('step'), {
+      event: { type: 'connection.joining' },
+      ops: [{ op: 'add', path: '/context/connections/1' }],
+    })
+    await two.leave()
+    t.match(await eye.next('step'), { edges: ['session.active:1'], value: 'active' })
+    await one.leave()
+    t.match(await eye.next('step'), { edges: ['session.active:0'], value: 'lingering', timers: [{ delay: 1000 }] })
+    t.match(await eye.next('step'), { event: { type: 'xstate.after.linger.session.lingering' }, value: 'ended' })
+  })
+})
+
+t.test('the page is served as it is given, under a strict policy', async (t) => {
+  const files = new Map([
+    ['', { type: 'text/html; charset=utf-8', body: '<!doctype html>' }],
+    ['page.js', { type: 'text/javascript; charset=utf-8', body: Buffer.from('1') }],
+  ])
+  const server = await serverHere(t, MACHINES, { assets: async () => files })
+  const page = await http(server, '/inspect')
+  t.match(page, { status: 200, body: '<!doctype html>', headers: { 'content-type': 'text/html; charset=utf-8' } })
+  const policy = `${page.headers['content-security-policy']}`.split('; ')
+  for (const rule of ["script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"])
+    t.ok(policy.includes(rule), rule)
+  t.match(await http(server, '/inspect/page.js'), { status: 200, body: '1' })
+  t.equal((await http(server, '/inspect/none.js')).status, 404)
+  t.equal((await http(server, '/inspected')).status, 404)
+  const posted = await fetch(`http://127.0.0.1:${server.port}/inspect`, { method: 'POST' })
+  t.equal(posted.status, 405)
+})
+
+t.test('chartroom replay: an exported room is played back, and compared with the machine as it is', async (t) => {
+  const server = await serverHere(t, MACHINES)
+  const ann = await Tab.open(server, 'ann')
+  const folder = t.testdir()
+  const save = async (room: string, change = (text: string) => text): Promise<string> => {
+    const file = join(folder, `${room.replace('/', '-')}.jsonl`)
+    writeFileSync(file, change((await http(server, `/inspect/export/${room}`)).body))
+    return file
+  }
+  const replay = (...args: string[]) => {
+    const command = ['--import', 'tsx', 'src/main.ts', 'replay', ...args, '--machines', MACHINES.CHARTROOM_MACHINES]
+    return spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' })
+  }
+  await send(ann, 'light/a', 'switch')
+  await send(ann, 'light/a', 'switch')
+
+  const sound = replay(await save('light/a'))
+  t.match(sound.stdout, /^ {4}2 {2}\d{4}-.*Z {2}ann +\{"type":"switch"\} {2}→ on$/m)
+  t.match(sound.stdout, /light\/a: 3 records, 3 compared, 0 come out otherwise now$/m)
+  t.equal(sound.status, 0)
+
+  const changed = replay(
+    await save('light/a', (text) =>
+      text.replaceAll('"path":"/context/changes","value":1', '"path":"/context/changes","value":7'),
+    ),
+    '--json',
+  )
+  const steps = changed.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  t.match(steps[1], {
+    seq: 2,
+    from: 'ann',
+    value: 'on',
+    difference: { changes: [{ path: '/context/changes', stored: 7, now: 1 }] },
+  })
+  t.notOk('difference' in steps[2], 'one difference does not bring about another')
+  t.equal(changed.status, 1)
+
+  for (let i = 0; i < 22; i++) await send(ann, 'brief/b', 'count')
+  t.match(
+    replay(await save('brief/b')).stdout,
+    /brief\/b: \d+ records, \d+ compared, 0 come out otherwise now/,
+    'its head was trimmed',
+  )
+  await send(ann, 'vault/c', 'close', { pin: '1' })
+  t.match(replay(await save('vault/c')).stdout, /0 come out otherwise now; 2 have hidden parts and were not/)
+  t.match(
+    replay(await save('light/a', (text) => text.replace('"machine":"light"', '"machine":"gone"'))).stdout,
+    /there is no machine file/,
+  )
+  t.match(replay(join(ROOT, 'package.json')).stderr, /package.json:1: this is not JSON/)
+})
+
+t.test('what is hidden: redacted ops lead from one redacted document to the next', async (t) => {
+  const redactor = new Redactor(['pin', 'a/b'])
+  const key = fc.constantFrom('pin', 'a/b', 'x', 'y')
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { depthSize: 'small' },
+      fc.integer(),
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(key, tie('tree')),
+    ),
+  }))
+  const document = fc.record({ context: tree, value: tree }) as unknown as fc.Arbitrary<RoomDocument>
+  fc.assert(
+    fc.property(document, document, (before, after) => {
+      const shown = jsonpatch.applyPatch(
+        structuredClone(redactor.document(before)),
+        structuredClone([...redactor.ops(diff(before, after))]),
+      )
+      t.same(shown.newDocument, redactor.document(after))
+      t.notMatch(JSON.stringify(redactor.document(after).context), /"pin":(?!"\(hidden)/)
+    }),
+  )
+  const plain = { x: [{ y: 1 }] }
+  t.equal(redactor.value(plain), plain, 'what holds nothing to hide is the same object')
+})
+
+t.test('a room that is set aside says why it cannot be read', async (t) => {
+  const log = new MemoryLog()
+  log.quarantine('light/bad', 'a segment is damaged')
+  const moments = new Moments(log)
+  const asleep = { resident: () => undefined, failures: new Map(), all: () => [], isName: () => true }
+  const rooms = asleep as unknown as Rooms
+  const lookout = new Lookout(new Journal(), createLogger('silent'))
+  const lens = { machine: 'light', index: undefined, redactor: new Redactor([]) }
+  const sight = new RoomSight('light/bad', lens, { rooms, moments, lookout })
+  const why = { code: 'room_failed', message: /cannot be read: .*a segment is damaged/ }
+  t.match(await sight.now(), why)
+  t.match(await sight.moment(1), why)
+  t.match(await sight.history({ since: 0, limit: 10 }), why)
+})
