@@ -84,6 +84,11 @@ const MISTAKES: Readonly<Record<string, readonly [text: string, told: string | R
     'policy.hystory: no such name; did you mean policy.history?',
     4,
   ],
+  'policy-redact.ts': [
+    `${PLAIN}export const policy = {\n  redact: 'pin' }`,
+    `policy.redact: expected names of properties, got "pin"; write "redact: ['password']"`,
+    4,
+  ],
   'policy.ts': [
     `${PLAIN}export const policy = {\n  history: -1 }`,
     'policy.history: expected a whole number of at least 0, got -1',

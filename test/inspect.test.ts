@@ -1,7 +1,7 @@
 /** The inspector's feed over real sockets and a real log: who gets in, what is seen, and what it never does. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -14,11 +14,14 @@ import { Lookout } from '../src/inspect/lookout.ts'
 import { Moments } from '../src/inspect/moments.ts'
 import { Redactor } from '../src/inspect/redact.ts'
 import { RoomSight } from '../src/inspect/room-sight.ts'
+import type { Sight } from '../src/inspect/sight.ts'
+import { Watch } from '../src/inspect/watch.ts'
 import { Journal } from '../src/journal.ts'
 import { MemoryLog } from '../src/log-memory.ts'
 import { createLogger } from '../src/logger.ts'
 import { diff } from '../src/patch.ts'
 import type { Rooms } from '../src/rooms.ts'
+import { asWritten, blocks } from './fixtures/as-written.ts'
 import { serverHere } from './fixtures/here.ts'
 import { ROOT, type ServerProcess, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
@@ -724,3 +727,79 @@ t.test('a room that is set aside says why it cannot be read', async (t) => {
   t.match(await sight.moment(1), why)
   t.match(await sight.history({ since: 0, limit: 10 }), why)
 })
+
+t.test('docs/inspector.md: its conversation frame for frame, and its chart', async (t) => {
+  const page = readFileSync(join(ROOT, 'docs/inspector.md'), 'utf8')
+  const server = await serverHere(t)
+  const eye = knock(t, server)
+  for (const line of blocks(page, 'feed').join('').split('\n').filter(Boolean)) {
+    const frame = JSON.parse(line.slice(2)) as Frame
+    if (line.startsWith('> ')) eye.send(frame)
+    else
+      t.same(
+        asWritten(await eye.next(({ type, id }) => type === frame.type && id === frame.id), frame),
+        frame,
+        line.slice(0, 50),
+      )
+  }
+  t.same(eye.frames.length, blocks(page, 'feed').join('').match(/^< /gm)?.length, 'and nothing else')
+  const command = ['--import', 'tsx', 'src/main.ts', 'chart', 'auction', '--mermaid']
+  t.same(blocks(page, 'mermaid'), [spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' }).stdout])
+})
+
+t.test('nothing is told while nobody looks, and one listener that fails takes no other with it', async (t) => {
+  const journal = new Journal()
+  const lookout = new Lookout(journal, createLogger('silent'))
+  t.equal(lookout.onlooker.committed, undefined)
+  const heard: string[] = []
+  const ends = [
+    lookout.rooms(() => {
+      throw new Error('it cannot look')
+    }),
+    lookout.rooms((room) => heard.push(room)),
+    lookout.lives((kind, name) => heard.push(`${kind} ${name}`)),
+  ]
+  lookout.onlooker.committed?.('light/a', [], undefined)
+  journal.step('session', 'ann', { event: 'xstate.init', value: 'active', status: 'active', context: {}, time: 0 })
+  t.same(heard, ['light/a', 'session ann'])
+  for (const end of ends) end()
+  t.equal(lookout.onlooker.committed, undefined)
+  t.equal(journal.onStep, undefined)
+})
+
+t.test(
+  'S1 a watch that begins while steps come has none doubled and none missing; behind a gap it begins anew',
+  async (t) => {
+    let tell = (_seq: number): void => {}
+    const states = new Map<number, (seq: number) => void>()
+    const sight = {
+      now: () => new Promise((resolve) => states.set(states.size, (seq) => resolve({ seq }))),
+      follow: (onStep: (seq: number, look: () => { seq: number }) => void) => {
+        tell = (seq) => onStep(seq, () => ({ seq }))
+        return () => {}
+      },
+    }
+    const told: string[] = []
+    const behind: Watch[] = []
+    const onto = {
+      mayStep: () => true,
+      tell: ({ type, seq, steps }: Frame) => told.push(`${type} ${seq ?? steps}`),
+      fellBehind: (watch: Watch) => behind.push(watch),
+    }
+    const watch = new Watch('room:light/a', sight as unknown as Sight, onto)
+    const begun = watch.begin((state) => onto.tell({ ...state, type: 'state' }))
+    for (const seq of [1, 2, 3, 4, 5]) tell(seq)
+    states.get(0)?.(3)
+    await begun
+    t.same(told.splice(0), ['state 3', 'step 4', 'step 5'])
+    for (const seq of [6, 8, 9]) tell(seq)
+    t.same(told.splice(0), ['step 6'])
+    t.same(behind, [watch], 'it asks once to be looked after')
+    const refreshed = watch.refresh()
+    tell(10)
+    states.get(1)?.(9)
+    await refreshed
+    t.same(told.splice(0), ['skipped 3', 'state 9', 'step 10'])
+    watch.stop()
+  },
+)

@@ -134,5 +134,5 @@ export function read(bytes: ArrayBuffer, isBinary: boolean): Request | Failure {
 }
 
 export function write(told: Told | Failure, asked?: CorrelationId): string {
-  return JSON.stringify(asked === undefined ? told : { ...told, id: asked })
+  return JSON.stringify(asked === undefined ? told : Object.assign({ type: told.type, id: asked }, told))
 }

@@ -114,6 +114,8 @@ export class Moments {
   }
 
   #remember(moment: Moment & { room: string; epoch: string }): void {
+    const { room, epoch, seq } = moment
+    if (this.#remembered.some((each) => each.room === room && each.epoch === epoch && each.seq === seq)) return
     this.#remembered.push(moment)
     if (this.#remembered.length > REMEMBERED) this.#remembered.shift()
   }

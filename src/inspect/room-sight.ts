@@ -155,8 +155,11 @@ export class RoomSight implements Sight {
     return this.#lens.index?.canOf(active) ?? []
   }
 
+  /** What the log holds, and of a room in memory no more than it has published: what is read may not be durable yet. */
   async #extent(): Promise<Extent | Failure> {
-    const extent = await this.#around.moments.extentOf(this.#room)
+    const held = await this.#around.moments.extentOf(this.#room)
+    const { seq, document } = this.#around.rooms.resident(this.#room)?.place ?? {}
+    const extent = seq && document ? { ...held, last: seq } : held
     return extent.last > 0 ? extent : failure('unknown_seq', `nothing is stored of ${this.#room}`)
   }
 
