@@ -38,10 +38,10 @@ export interface LifeStep {
   /** Counts the actor's steps, from 1. */
   readonly seq: number
   readonly event: string
-  readonly cause?: string
+  readonly cause: string | undefined
   readonly value: unknown
   readonly status: string
-  /** What may be shown of its context: no token, nothing that runs. */
+  /** What is kept of its context: no token, nothing that runs. */
   readonly context: unknown
   /** Milliseconds since the step before; Unix epoch milliseconds. */
   readonly ms: number
@@ -70,10 +70,15 @@ export class Journal {
   }
 
   /** A live actor took an event. One that was forgotten begins anew, also in its seqs. */
-  step(kind: ActorKind, name: string, { time, ...step }: Omit<LifeStep, 'seq' | 'ms'>): void {
+  step(
+    kind: ActorKind,
+    name: string,
+    { event, cause, value, status, context, time }: Omit<LifeStep, 'seq' | 'ms'>,
+  ): void {
     const steps = this.#lives[kind].get(name) ?? this.#beginLife(this.#lives[kind], name)
     const last = steps.at(-1)
-    const noted = { seq: (last?.seq ?? 0) + 1, ...step, ms: last ? time - last.time : 0, time }
+    const ms = last ? time - last.time : 0
+    const noted: LifeStep = { seq: (last?.seq ?? 0) + 1, event, cause, value, status, context, ms, time }
     if (steps.push(noted) > STEPS) steps.shift()
     this.onStep?.(kind, name, noted)
   }

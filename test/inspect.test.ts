@@ -760,7 +760,14 @@ t.test('nothing is told while nobody looks, and one listener that fails takes no
     lookout.lives((kind, name) => heard.push(`${kind} ${name}`)),
   ]
   lookout.onlooker.committed?.('light/a', [], undefined)
-  journal.step('session', 'ann', { event: 'xstate.init', value: 'active', status: 'active', context: {}, time: 0 })
+  journal.step('session', 'ann', {
+    event: 'xstate.init',
+    cause: undefined,
+    value: 'active',
+    status: 'active',
+    context: {},
+    time: 0,
+  })
   t.same(heard, ['light/a', 'session ann'])
   for (const end of ends) end()
   t.equal(lookout.onlooker.committed, undefined)

@@ -44,28 +44,64 @@ interface SessionContext {
   readonly linger: number
 }
 
-/** Notes each step of the live actors in the journal. */
+/** What is kept of a connection's context: of its token, that it is there. */
+interface ConnectionNote {
+  readonly hasToken: boolean
+  readonly proof: Proof
+  readonly ending: Ending
+}
+
+/** Notes each step of the live actors in the journal. Every connection pays for this: what is shown is made when it is asked for. */
 export function journalist(journal: Journal): OnStep {
-  return (event, { context, value, status }) => {
+  return (told, { context, value, status }) => {
+    const event = told.type
     const time = Date.now()
-    const step = { event: event.type, value, status, time }
-    if (!isConnection(context))
-      return journal.step('session', context.user, { ...step, context: sessionShown(context) })
-    const { detail: cause } = causeOf(event, context.ending)
-    const shown = connectionShown(context)
-    journal.step('connection', context.hands.id, { ...step, ...(cause !== undefined && { cause }), context: shown })
+    if (!isConnection(context)) {
+      return journal.step('session', context.user, {
+        event,
+        cause: undefined,
+        value,
+        status,
+        context: sessionNote(context),
+        time,
+      })
+    }
+    const cause = causeOf(told, context.ending).detail
+    journal.step('connection', context.hands.id, {
+      event,
+      cause,
+      value,
+      status,
+      context: connectionNote(context),
+      time,
+    })
   }
 }
 
 const isConnection = (context: object): context is ConnectionContext => 'proof' in context
 
-/** A token is shown by being there. */
-function connectionShown({ token, proof, ending }: ConnectionContext): object {
+const connectionNote = ({ token, proof, ending }: ConnectionContext): ConnectionNote => ({
+  hasToken: token !== undefined,
+  proof,
+  ending,
+})
+
+const sessionNote = ({ user, connections, maxConnections, linger }: SessionContext): object => ({
+  user,
+  connections,
+  maxConnections,
+  linger,
+})
+
+/** What is shown of what was kept. */
+function shownContext(note: object): object {
+  if (!('proof' in note)) return note
+  const { hasToken, proof, ending } = note as ConnectionNote
   const { principal, issuedAt, expiresAt } = proof
   const isProved = principal.user !== ''
   const scopes = (principal as { scopes?: unknown }).scopes
   return {
-    token: token === undefined ? null : HIDDEN,
+    token: hasToken ? HIDDEN : null,
     principal: isProved ? { user: principal.user, scopes } : null,
     issuedAt: isProved ? (issuedAt ?? null) : null,
     expiresAt: isProved ? expiresAt : null,
@@ -73,12 +109,11 @@ function connectionShown({ token, proof, ending }: ConnectionContext): object {
   }
 }
 
-const sessionShown = ({ user, connections, maxConnections, linger }: SessionContext): object => ({
-  user,
-  connections,
-  maxConnections,
-  linger,
-})
+/** The user whom a connection's token has proved, as a step of it was noted. */
+export function userOf({ context }: LifeStep): string | undefined {
+  const { proof } = context as Partial<ConnectionNote>
+  return proof?.principal.user || undefined
+}
 
 export class LifeSight implements Sight {
   readonly #kind: ActorKind
@@ -101,8 +136,11 @@ export class LifeSight implements Sight {
     if (last) return this.#state(last, life)
     if (!life) return failure('unknown_type', `nothing is known of ${this.#kind} ${this.#name} any more`)
     const { value, status, context } = life.snapshot
-    const shown = isConnection(context) ? connectionShown(context) : sessionShown(context)
-    return this.#state({ seq: 0, event: '', value, status, context: shown, ms: 0, time: Date.now() }, life)
+    const note = isConnection(context) ? connectionNote(context) : sessionNote(context)
+    return this.#state(
+      { seq: 0, event: '', cause: undefined, value, status, context: note, ms: 0, time: Date.now() },
+      life,
+    )
   }
 
   async moment(seq: number): Promise<State | Failure> {
@@ -180,7 +218,7 @@ export class LifeSight implements Sight {
       time,
       value,
       active,
-      context,
+      context: shownContext(context as object),
       status,
       can: status === 'active' ? this.#around.index.canOf(active) : [],
       timers: life ? this.#timers : [],
@@ -190,4 +228,8 @@ export class LifeSight implements Sight {
   }
 }
 
-const documentOf = ({ value, context, status }: LifeStep): object => ({ value, context, status })
+const documentOf = ({ value, context, status }: LifeStep): object => ({
+  value,
+  context: shownContext(context as object),
+  status,
+})

@@ -6,13 +6,14 @@
  * is asked for.
  */
 import type { Connections } from '../connections.ts'
-import type { Journal, LifeStep } from '../journal.ts'
+import type { Journal } from '../journal.ts'
 import type { Log } from '../log.ts'
 import type { Room } from '../room.ts'
 import type { Rooms } from '../rooms.ts'
 import type { Sessions } from '../sessions.ts'
 import { stateName } from './configuration.ts'
 import type { Actor, Kind, Wish } from './frames.ts'
+import { userOf } from './life-sight.ts'
 import type { Moments } from './moments.ts'
 
 export interface PopulationSurroundings {
@@ -90,7 +91,7 @@ export class Population {
     return [...ids].map((name) => {
       const connection = connections.get(name)
       const steps = journal.lifeOf('connection', name)
-      const user = connection?.user ?? userIn(steps) ?? undefined
+      const user = connection?.user ?? steps?.map(userOf).findLast((user) => user !== undefined)
       const failed =
         journal.storyOf(name)?.transitions.some(({ event }) => event === 'xstate.error') && 'its actor crashed'
       const look = async () => this.#lifeState('connection', name, connection?.life.snapshot.value)
@@ -166,14 +167,6 @@ async function shown({ kind, machine, name, user, failed, look }: Sighted): Prom
     ...(user !== undefined && { user }),
     ...(failed !== undefined && { failed }),
   }
-}
-
-function userIn(steps: readonly LifeStep[] | undefined): string | undefined {
-  for (const { context } of steps?.toReversed() ?? []) {
-    const { principal } = context as { principal?: { user: string } | null }
-    if (principal) return principal.user
-  }
-  return undefined
 }
 
 function fits({ machine, name, user, failed }: Sighted, wish: Wish): boolean {
