@@ -23,7 +23,7 @@ ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${d
   --config <file>              JSON with the same options
   --scope <scopes>             what a token of "chartroom token" may do, e.g. service
   --deploy, --json, --room <room>  of "chartroom check": the stored rooms, as JSON, one room alone
-  --mermaid, --json            of "chartroom chart": how the chart is printed
+  --svg, --mermaid, --json     of "chartroom chart": how the chart is printed
   --print-config               show what is in force, and end
 
 Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`
@@ -72,7 +72,12 @@ async function serve(config: Config): Promise<void> {
 
 async function greet({ host, port, machines, issueToken }: Server, config: Config): Promise<void> {
   const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
-  const lines = [`WebSocket   ws://${at}/ws`, `Playground  http://${at}/`, `Machines    ${machines.join(', ')}`]
+  const lines = [
+    `WebSocket   ws://${at}/ws`,
+    `Playground  http://${at}/`,
+    `Inspector   http://${at}/inspect`,
+    `Machines    ${machines.join(', ')}`,
+  ]
   if (issueToken && !config.production) {
     const token = await issueToken('ann')
     lines.push(

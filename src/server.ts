@@ -17,7 +17,7 @@ import { failure, httpStatus, isFailure } from './errors.ts'
 import { createSite } from './http.ts'
 import { Inboxes } from './inboxes.ts'
 import { Feed } from './inspect/feed.ts'
-import { type Assets, FEED_PATH, Inspectors } from './inspect/inspectors.ts'
+import { FEED_PATH, Inspectors } from './inspect/inspectors.ts'
 import { journalist } from './inspect/life-sight.ts'
 import { Lookout } from './inspect/lookout.ts'
 import { Journal } from './journal.ts'
@@ -56,17 +56,11 @@ export interface Server {
   stop(): Promise<void>
 }
 
-/** What a server may be given beside its options. */
-export interface Parts {
-  /** The files of the inspector's page. */
-  readonly assets?: Assets
-}
-
 /**
  * Starts a server.
  * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key.
  */
-export async function start(given: Config, { assets }: Parts = {}): Promise<Server> {
+export async function start(given: Config): Promise<Server> {
   const lock = await lockFolder(given.data)
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
@@ -131,7 +125,7 @@ export async function start(given: Config, { assets }: Parts = {}): Promise<Serv
   }
   const connections = new Connections({ config, verify, sessions, rooms, inboxes, system, wheel, logger, observer })
   const feed = new Feed({ machines, rooms, log, connections, sessions, journal, lookout })
-  const inspectors = new Inspectors({ config, feed, verify, wheel, logger, assets })
+  const inspectors = new Inspectors({ config, feed, verify, wheel, logger })
   metrics.watch({
     sessions: () => sessions.size,
     rooms: () => rooms.size,

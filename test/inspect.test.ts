@@ -614,18 +614,18 @@ t.test('connections and sessions are charts, too', async (t) => {
   })
 })
 
-t.test('the page is served as it is given, under a strict policy', async (t) => {
-  const files = new Map([
-    ['', { type: 'text/html; charset=utf-8', body: '<!doctype html>' }],
-    ['page.js', { type: 'text/javascript; charset=utf-8', body: Buffer.from('1') }],
-  ])
-  const server = await serverHere(t, MACHINES, { assets: async () => files })
+t.test('the page is served under a strict policy, and sent again only where it changed', async (t) => {
+  const server = await serverHere(t, MACHINES)
   const page = await http(server, '/inspect')
-  t.match(page, { status: 200, body: '<!doctype html>', headers: { 'content-type': 'text/html; charset=utf-8' } })
+  t.match(page, { status: 200, body: /^<!doctype html>/i, headers: { 'content-type': 'text/html; charset=utf-8' } })
   const policy = `${page.headers['content-security-policy']}`.split('; ')
   for (const rule of ["script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"])
     t.ok(policy.includes(rule), rule)
-  t.match(await http(server, '/inspect/page.js'), { status: 200, body: '1' })
+  const script = await http(server, '/inspect/page.js')
+  t.match(script, { status: 200, headers: { 'content-type': 'text/javascript; charset=utf-8' } })
+  const known = { headers: { 'if-none-match': `${script.headers.etag}` } }
+  t.equal((await fetch(`http://127.0.0.1:${server.port}/inspect/page.js`, known)).status, 304)
+  t.equal((await fetch(`http://127.0.0.1:${server.port}/inspect/page.css`, known)).status, 200)
   t.equal((await http(server, '/inspect/none.js')).status, 404)
   t.equal((await http(server, '/inspected')).status, 404)
   const posted = await fetch(`http://127.0.0.1:${server.port}/inspect`, { method: 'POST' })

@@ -2,15 +2,17 @@
  * The files of the inspector's page, made in memory when they are first asked for: TypeScript bundled for browsers, the
  * stylesheet with the chart's own, and ELK as it comes, for a Worker. The only importer of esbuild.
  */
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { chartStyle } from './chart-style.ts'
 
 export interface Asset {
   readonly type: string
   readonly body: Buffer
+  /** Another one where the body is another (RFC 9110 8.8.3). */
+  readonly etag: string
 }
 
 let made: Promise<ReadonlyMap<string, Asset>> | undefined
@@ -31,15 +33,21 @@ async function makeAssets(): Promise<ReadonlyMap<string, Asset>> {
     readFile(worker),
   ])
   return new Map([
-    ['', { type: 'text/html; charset=utf-8', body: page }],
-    ['icon.svg', { type: 'image/svg+xml', body: icon }],
-    ['page.js', { type: 'text/javascript; charset=utf-8', body: script }],
-    ['page.css', { type: 'text/css; charset=utf-8', body: Buffer.from(`${style}\n${chartStyle}`) }],
-    ['elk-worker.js', { type: 'text/javascript; charset=utf-8', body: elk }],
+    ['', asset('text/html', page)],
+    ['icon.svg', asset('image/svg+xml', icon)],
+    ['page.js', asset('text/javascript', script)],
+    ['page.css', asset('text/css', Buffer.from(`${style}\n${chartStyle}`))],
+    ['elk-worker.js', asset('text/javascript', elk)],
   ])
 }
 
+function asset(type: string, body: Buffer): Asset {
+  const digest = createHash('sha256').update(body).digest('base64url')
+  return { type: type.startsWith('text/') ? `${type}; charset=utf-8` : type, body, etag: `"${digest.slice(0, 16)}"` }
+}
+
 async function bundle(): Promise<Buffer> {
+  const { build } = await import('esbuild')
   const { outputFiles } = await build({
     entryPoints: [here('page.ts')],
     bundle: true,

@@ -7,23 +7,31 @@ import { mermaid } from './mermaid.ts'
 import { serverCharts } from './own-charts.ts'
 import type { Chart } from './shapes.ts'
 
-export const CHART_USAGE = `chartroom chart <machine>          print a chart with --mermaid or --json: a machine's name, a file, "connection" or "session"`
+export const CHART_USAGE = `chartroom chart <machine>          print a chart with --svg, --mermaid or --json: a machine's name, a file, "connection" or "session"`
 
 export interface ChartOptions {
   readonly machine: string | undefined
   /** Where machines are that are named. */
   readonly folder: string
+  readonly svg: boolean
   readonly mermaid: boolean
   readonly json: boolean
 }
 
 /** @throws with one line that says what is wrong. */
 export async function chartCommand(options: ChartOptions, print: (text: string) => void): Promise<void> {
-  if (options.machine === undefined)
-    throw new Error('chart: of which machine? e.g. "chartroom chart auction --mermaid"')
-  if (options.mermaid === options.json) throw new Error('chart: say how it is to be printed, --mermaid or --json')
+  if (options.machine === undefined) throw new Error('chart: of which machine? e.g. "chartroom chart auction --svg"')
+  const ways = [options.svg, options.mermaid, options.json].filter((isAsked) => isAsked)
+  if (ways.length !== 1) throw new Error('chart: say how it is to be printed, --svg, --mermaid or --json')
   const chart = await chartNamed(options.machine, options.folder)
-  print(options.json ? JSON.stringify(chart, null, 2) : mermaid(chart))
+  if (options.svg) print(await drawn(chart))
+  else print(options.json ? JSON.stringify(chart, null, 2) : mermaid(chart))
+}
+
+/** ELK is loaded only where something is drawn. */
+async function drawn(chart: Chart): Promise<string> {
+  const [{ drawStandalone }, { createElk }] = await Promise.all([import('./drawing.ts'), import('./elk.ts')])
+  return drawStandalone(chart, createElk())
 }
 
 async function chartNamed(name: string, folder: string): Promise<Chart> {

@@ -56,7 +56,7 @@ export class Inspector implements Receiver, Onto {
   constructor(link: Link, around: InspectorSurroundings) {
     this.#link = link
     this.#around = around
-    link.onTooSlow = (message) => this.end('too_slow', message)
+    link.owner = this
   }
 
   get credential(): Visitor['credential'] {
@@ -94,6 +94,10 @@ export class Inspector implements Receiver, Onto {
   closed(): void {
     this.#link.closed()
     this.#leave()
+  }
+
+  tooSlow(message: string): void {
+    this.end('too_slow', message)
   }
 
   #fault(fault: Failure): void {

@@ -12,13 +12,11 @@ import { Link } from '../link.ts'
 import type { Logger } from '../logger.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer, textAnswer, type Upgrade } from '../transport.ts'
 import type { Wheel } from '../wheel.ts'
+import { assets } from './assets.ts'
 import type { Feed } from './feed.ts'
 import { SUBPROTOCOL } from './frames.ts'
 import { atHome, type Visitor, visitorBy, visitorOf } from './gate.ts'
 import { Inspector } from './inspector.ts'
-
-/** The page's files, by name; the page itself has none. */
-export type Assets = () => Promise<ReadonlyMap<string, { readonly type: string; readonly body: Uint8Array | string }>>
 
 export interface InspectorsSurroundings {
   readonly config: Config
@@ -26,7 +24,6 @@ export interface InspectorsSurroundings {
   readonly verify: Verify
   readonly wheel: Wheel
   readonly logger: Logger
-  readonly assets: Assets | undefined
 }
 
 /** Visitors at a time. */
@@ -89,14 +86,7 @@ export class Inspectors {
     if (path === FEED_PATH)
       return refuseHandshake(request, this.#around.config) ?? textAnswer(400, 'this upgrade was not understood')
     if (method !== 'GET' && method !== 'HEAD') return textAnswer(405, 'read only', { Allow: 'GET, HEAD' })
-    return path.startsWith(EXPORT_PATH) ? this.#export(request) : this.#asset(path)
-  }
-
-  async #asset(path: string): Promise<HttpAnswer> {
-    const files = await this.#around.assets?.()
-    const file = files?.get(path.slice('/inspect/'.length))
-    if (!file) return textAnswer(404, 'nothing is here')
-    return { status: 200, headers: { 'Content-Type': file.type, ...PAGE_HEADERS }, body: file.body }
+    return path.startsWith(EXPORT_PATH) ? this.#export(request) : assetOf(request)
   }
 
   async #export(request: HttpRequest): Promise<HttpAnswer> {
@@ -119,6 +109,16 @@ export class Inspectors {
 function greet(inspector: Inspector, visitor: Visitor): void {
   inspector.admit(visitor)
   inspector.welcome()
+}
+
+/** A file of the page, or that the browser has it. */
+async function assetOf(request: HttpRequest): Promise<HttpAnswer> {
+  const file = (await assets()).get(request.path.slice('/inspect/'.length))
+  if (!file) return textAnswer(404, 'nothing is here')
+  const headers = { 'Content-Type': file.type, ETag: file.etag, ...PAGE_HEADERS }
+  return request.header('if-none-match') === file.etag
+    ? { status: 304, headers }
+    : { status: 200, headers, body: file.body }
 }
 
 const refused = (refusal: Failure): HttpAnswer =>

@@ -31,14 +31,13 @@ export interface LifeSurroundings {
 }
 
 interface ConnectionContext {
-  readonly hands: { readonly id: string }
-  readonly token: string | undefined
+  readonly hands: { readonly id: string; readonly token: string | undefined }
   readonly proof: Proof
   readonly ending: Ending
 }
 
 interface SessionContext {
-  readonly user: string
+  readonly hands: { readonly user: string }
   readonly connections: readonly string[]
   readonly maxConnections: number
   readonly linger: number
@@ -57,7 +56,7 @@ export function journalist(journal: Journal): OnStep {
     const event = told.type
     const time = Date.now()
     if (!isConnection(context)) {
-      return journal.step('session', context.user, {
+      return journal.step('session', context.hands.user, {
         event,
         cause: undefined,
         value,
@@ -80,14 +79,14 @@ export function journalist(journal: Journal): OnStep {
 
 const isConnection = (context: object): context is ConnectionContext => 'proof' in context
 
-const connectionNote = ({ token, proof, ending }: ConnectionContext): ConnectionNote => ({
-  hasToken: token !== undefined,
+const connectionNote = ({ hands, proof, ending }: ConnectionContext): ConnectionNote => ({
+  hasToken: hands.token !== undefined,
   proof,
   ending,
 })
 
-const sessionNote = ({ user, connections, maxConnections, linger }: SessionContext): object => ({
-  user,
+const sessionNote = ({ hands, connections, maxConnections, linger }: SessionContext): object => ({
+  user: hands.user,
   connections,
   maxConnections,
   linger,
