@@ -74,11 +74,11 @@ function drawWords(box: Box): string {
   return `<g class="words${isLeaf(box) ? '' : ' open'}">${title}${lines.join('')}${drawCount(box)}</g>`
 }
 
-/** How many rooms are in the state: empty until an overview fills it. Ways come from above and below, so it is aside. */
+/** How many rooms are in the state: empty until an overview fills it. Ways come from above and below, so it hangs on the right edge. */
 function drawCount(box: Box): string {
   const { node, x, y, width, height } = box
-  const [right, middle] = [n(x + width), isLeaf(box) ? y + height / 2 : y + 18]
-  return `<g class="count" data-count="${escaped(node.id)}"><rect x="${right}" y="${n(middle - 9)}" rx="9" width="18" height="18"/><text x="${right}" y="${n(middle + 4)}" text-anchor="middle"></text></g>`
+  const [right, middle] = [x + width, isLeaf(box) ? y + height / 2 : y + 18]
+  return `<g class="count" data-count="${escaped(node.id)}"><rect x="${n(right - 5)}" y="${n(middle - 9)}" rx="9" width="18" height="18"/><text x="${n(right)}" y="${n(middle + 4)}"></text></g>`
 }
 
 function drawLine({ word, rest, edge }: Line, { x, y }: Point, right: number): string {

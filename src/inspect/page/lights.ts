@@ -96,11 +96,8 @@ function writeCount(element: Element, rooms: number): void {
   const [rect, text] = element.children
   if (!rect || !text) return
   const shown = brief(rooms)
-  const width = Math.max(18, 10 + shown.length * 6.5)
-  const right = Number(text.getAttribute('x'))
   text.textContent = shown
-  rect.setAttribute('width', `${width}`)
-  rect.setAttribute('x', `${right - width / 2}`)
+  rect.setAttribute('width', `${10 + shown.length * 6.5}`)
   element.classList.toggle('none', rooms === 0)
 }
 
