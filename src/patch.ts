@@ -92,7 +92,7 @@ function diffArray(before: unknown[], after: unknown[], path: string, ops: Opera
   const start = ops.length
   diffElements(thawed(before), thawed(after), path, ops)
   const changes = ops.length - start
-  if (changes > after.length && sizeOf(after, changes * VALUES) < changes * VALUES) {
+  if (changes > Math.max(1, after.length) && sizeOf(after, changes * VALUES) < changes * VALUES) {
     ops.length = start
     ops.push({ op: 'replace', path, value: sealJson(after, depthOf(path)) })
   } else Object.freeze(after)
