@@ -37,6 +37,8 @@ const options = z.strictObject({
   jwksUrl: z.url().optional().describe('URL of the JSON Web Key Set of tokens (RFC 7517)'),
   jwtIssuer: z.string().optional().describe('"iss" that tokens must have'),
   jwtAudience: z.string().optional().describe('"aud" that tokens must have'),
+  tlsCert: z.string().min(1).optional().describe('file of the certificate for TLS, PEM, with its chain'),
+  tlsKey: z.string().min(1).optional().describe('file of its private key, PEM, without a passphrase'),
   clockTolerance: milliseconds(5000).describe('ms by which the clocks of token issuers may differ'),
   queryToken: flag.default(false).describe('whether a token may come as ?access_token='),
   origins: list.default([]).describe('browser origins that may connect, "*" for any; default: the same host'),
@@ -142,6 +144,9 @@ export function printable(config: Config): Record<string, unknown> {
 function checkTogether(config: Config): string[] {
   const mistakes: string[] = []
   const keys = (['jwtSecret', 'jwtPublicKey', 'jwksUrl'] as const).filter((name) => config[name])
+  if (!config.tlsCert !== !config.tlsKey) {
+    mistakes.push('tlsCert and tlsKey go together: set both, or neither where a proxy speaks TLS')
+  }
   if (keys.length > 1) mistakes.push(`${keys.join(', ')}: one key at a time; remove all but one`)
   if (config.production && keys.length === 0) {
     mistakes.push(

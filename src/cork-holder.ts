@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
+import { connect as connectSecurely } from 'node:tls'
 
 /** The part of a uWebSockets.js response that is used here. */
 interface Corkable {
@@ -35,14 +36,19 @@ export class CorkHolder {
     })
   }
 
-  /** @throws when the server cannot be reached at the address that it listens on. */
-  async begin(host: string, port: number): Promise<void> {
+  /**
+   * The certificate is not looked at: it names the server as others know it, not the address at which it reaches itself.
+   * @throws when the server cannot be reached at the address that it listens on.
+   */
+  async begin(host: string, port: number, isSecure: boolean): Promise<void> {
     const held = new Promise<void>((resolve, reject) => {
       this.#held = resolve
       const address = ANYWHERE[host] ?? host
-      this.#socket = connect({ host: address, port }, () => {
+      const ask = (): void => {
         this.#socket?.unref().write(`GET ${this.#path} HTTP/1.1\r\nHost: ${address}\r\n\r\n`)
-      })
+      }
+      const at = { host: address, port }
+      this.#socket = isSecure ? connectSecurely({ ...at, rejectUnauthorized: false }, ask) : connect(at, ask)
       this.#socket.once('error', reject)
     })
     await held

@@ -66,16 +66,18 @@ async function run(args: string[]): Promise<void> {
 async function serve(config: Config): Promise<void> {
   const server = await start(config)
   stopOnSignal(server, config)
+  if (config.tlsCert) process.on('SIGHUP', () => void server.renewCertificate())
   void server.unsound.then((error) => giveUp(server, config, error))
   await greet(server, config)
 }
 
 async function greet({ host, port, machines, issueToken }: Server, config: Config): Promise<void> {
   const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const secure = config.tlsCert ? 's' : ''
   const lines = [
-    `WebSocket   ws://${at}/ws`,
-    `Playground  http://${at}/`,
-    `Inspector   http://${at}/inspect`,
+    `WebSocket   ws${secure}://${at}/ws`,
+    `Playground  http${secure}://${at}/`,
+    `Inspector   http${secure}://${at}/inspect`,
     `Machines    ${machines.join(', ')}`,
   ]
   if (issueToken && !config.production) {
@@ -87,7 +89,7 @@ async function greet({ host, port, machines, issueToken }: Server, config: Confi
       '',
       'Talk to it:',
     )
-    lines.push(`npx -y wscat -c ws://${at}/ws -H "Authorization: Bearer ${token}"`)
+    lines.push(`npx -y wscat -c ws${secure}://${at}/ws -H "Authorization: Bearer ${token}"`)
   }
   console.log(lines.join('\n'))
 }
@@ -138,7 +140,8 @@ async function printToken(config: Config, [user]: string[], scope?: string): Pro
 async function tellStory(config: Config, [connection]: string[]): Promise<void> {
   if (connection === undefined) throw new ConfigError('explain: which connection? its id stands in "welcome"')
   const token = await signToken(ownSecret(config), 'operator', { life: 60, scope: 'service' })
-  console.log(await explain(`http://${config.host}:${config.port}`, connection, token))
+  const base = `http${config.tlsCert ? 's' : ''}://${config.host}:${config.port}`
+  console.log(await explain(base, connection, token))
 }
 
 function ownSecret(given: Config): string {

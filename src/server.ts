@@ -7,6 +7,7 @@ import type { Passivation } from './activations.ts'
 import { Alarm } from './alarm.ts'
 import { createApi } from './api.ts'
 import { type Credential, createVerifier, signToken, type Verify } from './auth.ts'
+import { type CertificateFacts, certificateFiles, readCertificate } from './certificate.ts'
 import { loadMachineFiles } from './check/load.ts'
 import { Commits } from './commits.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -22,7 +23,7 @@ import { journalist } from './inspect/life-sight.ts'
 import { Lookout } from './inspect/lookout.ts'
 import { Journal } from './journal.ts'
 import { lockFolder } from './lock.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, type Logger } from './logger.ts'
 import { Machine } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import type { Observer } from './peer.ts'
@@ -52,15 +53,19 @@ export interface Server {
   readonly issueToken: ((user: string) => Promise<string>) | undefined
   /** Resolves when the log turns out to be damaged as a whole, or answers no more: there is nothing left but to stop. */
   readonly unsound: Promise<Error>
+  /** Takes the certificate anew from its files; where those are wrong, that is logged, and the one before stays. */
+  renewCertificate(): Promise<void>
   /** Tells every client to come back later, flushes the log, and lets go of everything. */
   stop(): Promise<void>
 }
 
 /**
  * Starts a server.
- * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key.
+ * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key or certificate.
  */
 export async function start(given: Config): Promise<Server> {
+  const certificate = certificateFiles(given)
+  const shown = certificate && readCertificate(certificate)
   const lock = await lockFolder(given.data)
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
@@ -169,9 +174,20 @@ export async function start(given: Config): Promise<Server> {
     [FEED_PATH]: (upgrade: Upgrade) => inspectors.accept(upgrade),
   }
   const transport = await listen(
-    { ...config, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
+    { ...config, certificate, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
     { upgrades, request },
   )
+  if (shown) tellCertificate(logger, shown)
+  const renewCertificate = async (): Promise<void> => {
+    if (!certificate) return
+    try {
+      const renewed = readCertificate(certificate)
+      await transport.renewCertificate()
+      tellCertificate(logger, renewed)
+    } catch (error) {
+      logger.error({ error: (error as Error).message }, 'the certificate could not be renewed')
+    }
+  }
 
   const unsound = Promise.race([custody.unsound, commits.stuck])
   void unsound.then((error) => logger.fatal({ err: error }, 'the log cannot be served from; the server has to end'))
@@ -190,5 +206,19 @@ export async function start(given: Config): Promise<Server> {
     await custody.closeLog()
     lock.release()
   }
-  return { host: config.host, port: transport.port, machines: [...machines.keys()], issueToken, unsound, stop }
+  return {
+    host: config.host,
+    port: transport.port,
+    machines: [...machines.keys()],
+    issueToken,
+    unsound,
+    renewCertificate,
+    stop,
+  }
+}
+
+/** What whoever connects from now on is shown. */
+function tellCertificate(logger: Logger, { isExpired, ...certificate }: CertificateFacts): void {
+  if (isExpired) logger.warn({ certificate }, 'the certificate has expired: no browser will connect')
+  else logger.info({ certificate }, 'a certificate is shown')
 }

@@ -56,13 +56,34 @@ interface UserData {
  */
 export async function listen(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
   const uws = await loadUws(options.maxHeader)
-  const app = uws.App()
+  const app = createApp(uws, options)
   const holder = new CorkHolder(app)
+  const furnish = (app: TemplatedApp): TemplatedApp => addRoutes(app, options, handlers, holder)
+  const listening = await bind(uws, furnish(app), options)
+  await holder.begin(options.host, uws.us_socket_local_port(listening), options.certificate !== undefined)
+  return new UwsTransport({ uws, app, options, holder, furnish, listening })
+}
+
+const WHAT_TLS_NEEDS = 'each certificate of its chain must be whole, its key RSA, P-256, P-384 or Ed25519'
+
+/** Files that were looked at before are refused here only for the rest of their chain, or a curve that BoringSSL does not know. */
+function createApp(uws: Uws, { certificate }: TransportOptions): TemplatedApp {
+  if (!certificate) return uws.App()
+  try {
+    return uws.SSLApp({ cert_file_name: certificate.cert, key_file_name: certificate.key })
+  } catch {
+    throw new Error(`tlsCert: TLS cannot be spoken with ${certificate.cert}: ${WHAT_TLS_NEEDS}`)
+  }
+}
+
+function addRoutes(
+  app: TemplatedApp,
+  options: TransportOptions,
+  handlers: TransportHandlers,
+  holder: CorkHolder,
+): TemplatedApp {
   for (const [path, accept] of Object.entries(handlers.upgrades)) app.ws(path, behaviour(options, accept, holder))
-  app.any('/*', (res, req) => void answer(res, req, handlers))
-  const listening = await bind(uws, app, options)
-  await holder.begin(options.host, uws.us_socket_local_port(listening))
-  return new UwsTransport(uws, app, listening, holder)
+  return app.any('/*', (res, req) => void answer(res, req, handlers))
 }
 
 function behaviour(
@@ -113,30 +134,48 @@ function bind(uws: Uws, app: TemplatedApp, { host, port }: TransportOptions): Pr
   })
 }
 
+interface Premises {
+  readonly uws: Uws
+  readonly app: TemplatedApp
+  readonly options: TransportOptions
+  readonly holder: CorkHolder
+  readonly furnish: (app: TemplatedApp) => TemplatedApp
+  readonly listening: us_listen_socket
+}
+
 class UwsTransport implements Transport {
   readonly port: number
-  readonly #uws: Uws
-  readonly #app: TemplatedApp
-  readonly #holder: CorkHolder
+  readonly #premises: Premises
+  /** The newest takes whoever comes; the others keep those who came to them. */
+  readonly #apps: TemplatedApp[]
   #listening: us_listen_socket | undefined
 
-  constructor(uws: Uws, app: TemplatedApp, listening: us_listen_socket, holder: CorkHolder) {
-    this.#uws = uws
-    this.#holder = holder
-    this.#app = app
-    this.#listening = listening
-    this.port = uws.us_socket_local_port(listening)
+  constructor(premises: Premises) {
+    this.#premises = premises
+    this.#apps = [premises.app]
+    this.#listening = premises.listening
+    this.port = premises.uws.us_socket_local_port(premises.listening)
+  }
+
+  /** An app keeps the certificate that it began with, so a new one takes over the port, in one turn of the event loop. */
+  async renewCertificate(): Promise<void> {
+    const { uws, options, furnish } = this.#premises
+    if (!this.#listening) return
+    const app = furnish(createApp(uws, options))
+    this.stopListening()
+    this.#listening = await bind(uws, app, { ...options, port: this.port })
+    this.#apps.push(app)
   }
 
   stopListening(): void {
-    if (this.#listening) this.#uws.us_listen_socket_close(this.#listening)
+    if (this.#listening) this.#premises.uws.us_listen_socket_close(this.#listening)
     this.#listening = undefined
   }
 
   close(): void {
     this.#listening = undefined
-    this.#holder.end()
-    this.#app.close()
+    this.#premises.holder.end()
+    for (const app of this.#apps) app.close()
   }
 }
 

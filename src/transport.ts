@@ -83,6 +83,12 @@ export interface TransportHandlers {
   request(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>
 }
 
+/** Where a certificate and its private key lie, in PEM. */
+export interface CertificateFiles {
+  readonly cert: string
+  readonly key: string
+}
+
 export interface TransportOptions {
   readonly host: string
   readonly port: number
@@ -92,10 +98,17 @@ export interface TransportOptions {
   readonly maxHeader: number
   /** Bytes that one socket may hold unread; a frame beyond is dropped. */
   readonly maxBuffered: number
+  /** With it everything is spoken over TLS. */
+  readonly certificate?: CertificateFiles | undefined
 }
 
 export interface Transport {
   readonly port: number
+  /**
+   * Shows whoever comes from now on the certificate that the files hold now; who is here stays.
+   * @throws when it cannot be used; the one before is shown on.
+   */
+  renewCertificate(): Promise<void>
   /** Takes no new connections; those that are open stay. */
   stopListening(): void
   /** Cuts every connection and frees the port. */

@@ -37,6 +37,7 @@ const FLOORS = [
     'inspect/names',
   ],
   [
+    'certificate',
     'config',
     'intensity',
     'check/reach',

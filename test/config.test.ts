@@ -72,7 +72,7 @@ t.test('CONF-1 nothing has to be set', (t) => {
 
 /** Each option with three values that differ, as text: how the file, the environment and a flag set it. */
 const threeValues = optionTable
-  .filter(({ name }) => !['jwtSecret', 'jwtPublicKey', 'jwksUrl'].includes(name))
+  .filter(({ name }) => !['jwtSecret', 'jwtPublicKey', 'jwksUrl', 'tlsCert', 'tlsKey'].includes(name))
   .map((option) => {
     if (typeof option.fallback === 'number') return { ...option, values: ['2001', '2002', '2003'] }
     if (typeof option.fallback === 'boolean') return { ...option, values: ['true', 'false', 'true'] }
@@ -107,6 +107,18 @@ t.test('CONF-3 a key comes from each of the three places as well', (t) => {
     t.equal(configOf(t, { file: { [name]: value } })[name], value)
     t.equal(configOf(t, { env: { [variable]: value } })[name], value)
     t.equal(configOf(t, { args: [`${flag}=${value}`] })[name], value)
+  }
+  t.end()
+})
+
+t.test('CONF-24 the files of TLS come from each of the three places, both or neither', (t) => {
+  const files = { tlsCert: 'cert.pem', tlsKey: 'key.pem' }
+  t.match(configOf(t, { file: files }), files)
+  t.match(configOf(t, { env: { CHARTROOM_TLS_CERT: 'cert.pem', CHARTROOM_TLS_KEY: 'key.pem' } }), files)
+  t.match(configOf(t, { file: { tlsCert: 'cert.pem' }, args: ['--tls-key', 'key.pem'] }), files)
+  t.match(configOf(t, { file: files, args: ['--tls-cert', 'other.pem'] }), { ...files, tlsCert: 'other.pem' })
+  for (const file of [{ tlsCert: 'cert.pem' }, { tlsKey: 'key.pem' }]) {
+    t.match(linesOf(t, { file }), [/^tlsCert and tlsKey go together/])
   }
   t.end()
 })
