@@ -13,7 +13,8 @@ export interface CertificateFacts {
   readonly subject: string
   readonly names: string
   readonly validTo: string
-  readonly isExpired: boolean
+  /** Unix epoch milliseconds. */
+  readonly expiresAt: number
 }
 
 /** Where the files are, where TLS is to be spoken. */
@@ -33,7 +34,7 @@ export function readCertificate({ cert, key }: CertificateFiles): CertificateFac
     throw new Error(`tlsKey: ${key} is not the key of the certificate in ${cert}; take both from the same order`)
   }
   const { subject, subjectAltName: names = '', validTo } = certificate
-  return { subject, names, validTo, isExpired: Date.parse(validTo) < Date.now() }
+  return { subject, names, validTo, expiresAt: Date.parse(validTo) }
 }
 
 function read<T>(option: string, file: string, expected: string, parse: (pem: string) => T): T {

@@ -9,6 +9,10 @@ import type { Transition } from './journal.ts'
 
 /** Figures that are looked up when they are read. */
 export interface Population {
+  /** 1 while `/ready` says so, else 0. */
+  ready(): number
+  /** Unix time in seconds; not a number where TLS is not spoken here. */
+  certificate_expires_seconds(): number
   sessions(): number
   rooms(): number
   /** Those that are served to nobody until they are revived. */
@@ -56,6 +60,8 @@ export class Metrics {
   watch(population: Population): void {
     const registers = [this.#registry]
     const helps = {
+      ready: 'whether events are taken: the log can be written, and the server does not stop',
+      certificate_expires_seconds: 'when the certificate that is shown ends',
       sessions: 'sessions alive',
       rooms: 'rooms in memory',
       rooms_failed: 'rooms whose machine threw too often',

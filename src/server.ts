@@ -65,7 +65,7 @@ export interface Server {
  */
 export async function start(given: Config): Promise<Server> {
   const certificate = certificateFiles(given)
-  const shown = certificate && readCertificate(certificate)
+  let shown = certificate && readCertificate(certificate)
   const lock = await lockFolder(given.data)
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
@@ -131,7 +131,11 @@ export async function start(given: Config): Promise<Server> {
   const connections = new Connections({ config, verify, sessions, rooms, inboxes, system, wheel, logger, observer })
   const feed = new Feed({ machines, rooms, log, connections, sessions, journal, lookout })
   const inspectors = new Inspectors({ config, feed, verify, wheel, logger })
+  let isStopping = false
+  const isReady = (): boolean => !isStopping && commits.isWritable
   metrics.watch({
+    ready: () => Number(isReady()),
+    certificate_expires_seconds: () => (shown ? shown.expiresAt / 1000 : Number.NaN),
     sessions: () => sessions.size,
     rooms: () => rooms.size,
     rooms_failed: () => rooms.failed,
@@ -139,7 +143,6 @@ export async function start(given: Config): Promise<Server> {
     subscriptions: () => rooms.subscriptions,
     deadlines: () => wheel.size,
   })
-  let isReady = true
 
   await custody.need(alarm.begin())
 
@@ -156,7 +159,7 @@ export async function start(given: Config): Promise<Server> {
   const api = createApi(verify, createRoutes({ rooms, inboxes, revoke, storyOf }), config.maxFrame, logger)
   const site = createSite({
     ...config,
-    isReady: () => isReady && commits.isWritable,
+    isReady,
     metrics: () => metrics.read(),
     issueToken: isPrivate ? issueToken : undefined,
   })
@@ -183,7 +186,8 @@ export async function start(given: Config): Promise<Server> {
     try {
       const renewed = readCertificate(certificate)
       await transport.renewCertificate()
-      tellCertificate(logger, renewed)
+      shown = renewed
+      tellCertificate(logger, shown)
     } catch (error) {
       logger.error({ error: (error as Error).message }, 'the certificate could not be renewed')
     }
@@ -192,7 +196,7 @@ export async function start(given: Config): Promise<Server> {
   const unsound = Promise.race([custody.unsound, commits.stuck])
   void unsound.then((error) => logger.fatal({ err: error }, 'the log cannot be served from; the server has to end'))
   const stop = async (): Promise<void> => {
-    isReady = false
+    isStopping = true
     transport.stopListening()
     connections.drain(config.drainTimeout)
     inspectors.drain()
@@ -218,7 +222,7 @@ export async function start(given: Config): Promise<Server> {
 }
 
 /** What whoever connects from now on is shown. */
-function tellCertificate(logger: Logger, { isExpired, ...certificate }: CertificateFacts): void {
-  if (isExpired) logger.warn({ certificate }, 'the certificate has expired: no browser will connect')
+function tellCertificate(logger: Logger, { expiresAt, ...certificate }: CertificateFacts): void {
+  if (expiresAt < Date.now()) logger.warn({ certificate }, 'the certificate has expired: no browser will connect')
   else logger.info({ certificate }, 'a certificate is shown')
 }

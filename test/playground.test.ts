@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import jsonpatch from 'fast-json-patch'
 import { type BrowserContextOptions, chromium, type Page, type WebSocketRoute } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { CertificateFolder } from './fixtures/certificate.ts'
 import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 
 const ARGS =
@@ -49,7 +50,7 @@ async function openTab(t: Test, server: ServerProcess, { line, context = {} }: T
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
   })
   if (line) await page.routeWebSocket('**/ws', line)
-  await page.goto(`http://127.0.0.1:${server.port}/`)
+  await page.goto(`${server.origin}/`)
   return { page, complaints }
 }
 
@@ -299,3 +300,13 @@ const refused: PatchCase[] = [
   { op: 'move', from: '/tree', path: '/tree/leaf' },
   { op: 'merge', path: '/tree', value: {} },
 ].map((op) => [{ list: [1, 2], tree: { leaf: 1 } }, [op], REFUSED])
+
+t.test('PLAY-10 over TLS the page connects as well', async (t) => {
+  const files = new CertificateFolder(t)
+  files.make()
+  const secure = await startServer(t, { ownKey: true, env: files.env })
+  const tab = await enter(t, secure, 'ann', 'chat/lobby', { context: { ignoreHTTPSErrors: true } })
+  await say(tab, 'Good morning')
+  await says(t, tab, '#messages p', ['Good morning'])
+  t.same(tab.complaints, [])
+})

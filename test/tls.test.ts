@@ -1,5 +1,6 @@
 /** TLS spoken by the server itself, with real certificates: what it serves, how a certificate is renewed, what it refuses. */
 import { execFile, execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
@@ -107,7 +108,7 @@ t.test('TLS-3 SIGHUP shows the new certificate to whoever comes, and nobody who 
   let trusted = ca
   for (const name of ['bob', 'cy']) {
     const before = await shown(server)
-    trusted = files.make()
+    trusted = files.make('ecdsa', 9)
     t.equal(await shown(server), before, 'a new file alone changes nothing')
     await hangUp(server, RENEWED)
     t.not(await shown(server), before, 'whoever asks by address')
@@ -118,6 +119,9 @@ t.test('TLS-3 SIGHUP shows the new certificate to whoever comes, and nobody who 
     await ann.reaches('chat/lobby', seq)
   }
   t.equal(shownTo(ann), first)
+  const { body } = await get(server, trusted, '/metrics')
+  const ends = Date.parse(new X509Certificate(trusted).validTo) / 1000
+  t.match(body, new RegExp(`^chartroom_certificate_expires_seconds ${ends}$`, 'm'))
   t.match(ann.state('chat/lobby').context.messages, [{ from: 'bob' }, { from: 'cy' }])
   t.equal((await ann.post('still here')).type, 'ok')
 
