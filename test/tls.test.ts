@@ -224,3 +224,20 @@ t.test('TLS-8 explain asks over TLS, and says so where it does not trust what it
   const refused = await run({}).catch((error: { stderr: string }) => error)
   t.match(refused.stderr, /^chartroom: no server answers at https:.*certificate/)
 })
+
+t.test('TLS-9 S7 whoever stops reading costs a cursor over TLS as well, and is exactly right afterwards', async (t) => {
+  const { server, ca } = await startSecurely(t)
+  const slow = await Tab.open(server, 'slow', { ca })
+  const fast = await Tab.open(server, 'fast', { ca })
+  for (const tab of [slow, fast]) await tab.join('document/plan')
+  slow.socket.pause()
+  let seq = 0
+  for (let i = 0; i < 250; i++) {
+    const ops = [{ op: 'add', path: '/text', value: `${i}`.padEnd(60_000) }]
+    seq = (await fast.ask({ type: 'send', room: 'document/plan', event: { type: 'document.patch', ops } })).seq
+  }
+  slow.socket.resume()
+  await slow.reaches('document/plan', seq)
+  t.same(slow.state('document/plan'), fast.state('document/plan'))
+  t.ok(slow.frames.length < 250, `${slow.frames.length} frames for 250 changes`)
+})
