@@ -41,6 +41,7 @@ const options = z.strictObject({
   tlsKey: z.string().min(1).optional().describe('file of its private key, PEM, without a passphrase'),
   clockTolerance: milliseconds(5000).describe('ms by which the clocks of token issuers may differ'),
   queryToken: flag.default(false).describe('whether a token may come as ?access_token='),
+  inspector: flag.default(true).describe('whether the inspector is served at /inspect'),
   origins: list.default([]).describe('browser origins that may connect, "*" for any; default: the same host'),
   authTimeout: milliseconds(10_000, 100).describe('ms that a connection may take to send its token'),
   maxFramesBeforeAuth: count(100, 1).describe('frames of a connection before it is welcome'),

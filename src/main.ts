@@ -77,7 +77,7 @@ async function greet({ host, port, machines, issueToken }: Server, config: Confi
   const lines = [
     `WebSocket   ws${secure}://${at}/ws`,
     `Playground  http${secure}://${at}/`,
-    `Inspector   http${secure}://${at}/inspect`,
+    ...(config.inspector ? [`Inspector   http${secure}://${at}/inspect`] : []),
     `Machines    ${machines.join(', ')}`,
   ]
   if (issueToken && !config.production) {

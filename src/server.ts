@@ -18,7 +18,7 @@ import { failure, httpStatus, isFailure } from './errors.ts'
 import { createSite } from './http.ts'
 import { Inboxes } from './inboxes.ts'
 import { Feed } from './inspect/feed.ts'
-import { FEED_PATH, Inspectors } from './inspect/inspectors.ts'
+import { Inspectors } from './inspect/inspectors.ts'
 import { journalist } from './inspect/life-sight.ts'
 import { Lookout } from './inspect/lookout.ts'
 import { Journal } from './journal.ts'
@@ -85,8 +85,8 @@ export async function start(given: Config): Promise<Server> {
   }
   const journal = new Journal()
   const wheel = new Wheel(TICK)
-  const lookout = new Lookout(journal, logger)
-  const system = new ActorSystem(wheel, journalist(journal))
+  const lookout = config.inspector ? new Lookout(journal, logger) : undefined
+  const system = new ActorSystem(wheel, lookout && journalist(journal))
   const commits = new Commits(log, logger)
   const sessions = new Sessions(config, system, logger)
   const isUptimeNeeded = [...machines.values()].some((machine) => machine.countsDowntime)
@@ -106,7 +106,7 @@ export async function start(given: Config): Promise<Server> {
     downtime,
     maxResidentRooms,
     onPassivated,
-    onlooker: lookout.onlooker,
+    ...(lookout && { onlooker: lookout.onlooker }),
   })
   const alarm: Alarm = new Alarm(log, wheel, rooms)
   const recipientsOf = (user: string) => sessions.openOf(user)
@@ -129,8 +129,8 @@ export async function start(given: Config): Promise<Server> {
     heartbeat: (what) => metrics.heartbeat(what),
   }
   const connections = new Connections({ config, verify, sessions, rooms, inboxes, system, wheel, logger, observer })
-  const feed = new Feed({ machines, rooms, log, connections, sessions, journal, lookout })
-  const inspectors = new Inspectors({ config, feed, verify, wheel, logger })
+  const feed = lookout && new Feed({ machines, rooms, log, connections, sessions, journal, lookout })
+  const inspectors = feed && new Inspectors({ config, feed, verify, wheel, logger })
   let isStopping = false
   const isReady = (): boolean => !isStopping && commits.isWritable
   metrics.watch({
@@ -152,7 +152,7 @@ export async function start(given: Config): Promise<Server> {
   const revoke = async (revocation: Revocation, by: string): Promise<number> => {
     await revocations.revoke(revocation, by)
     const isRevoked = (credential: Credential): boolean => revocations.refuse(credential) !== undefined
-    inspectors.endWhere(isRevoked)
+    inspectors?.endWhere(isRevoked)
     return connections.endWhere(isRevoked)
   }
   const storyOf = (connection: string) => journal.storyOf(connection)
@@ -166,7 +166,7 @@ export async function start(given: Config): Promise<Server> {
   const request = async (asked: HttpRequest): Promise<HttpAnswer> => {
     try {
       if (asked.path.startsWith('/v1/')) return await api(asked)
-      return await (/^\/inspect(\/|$)/.test(asked.path) ? inspectors.request(asked) : site(asked))
+      return await (inspectors?.owns(asked.path) ? inspectors.request(asked) : site(asked))
     } catch (error) {
       logger.error({ err: error, path: asked.path }, 'a request could not be answered')
       return jsonAnswer(httpStatus('internal'), failure('internal', 'the request could not be answered'))
@@ -174,7 +174,7 @@ export async function start(given: Config): Promise<Server> {
   }
   const upgrades = {
     '/ws': (upgrade: Upgrade) => connections.accept(upgrade),
-    [FEED_PATH]: (upgrade: Upgrade) => inspectors.accept(upgrade),
+    ...inspectors?.upgrades,
   }
   const transport = await listen(
     { ...config, certificate, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
@@ -199,7 +199,7 @@ export async function start(given: Config): Promise<Server> {
     isStopping = true
     transport.stopListening()
     connections.drain(config.drainTimeout)
-    inspectors.drain()
+    inspectors?.drain()
     await commits.settled()
     alarm.stop()
     rooms.stop()

@@ -3,7 +3,7 @@
  * listens. A system of its own for each would weigh more than the actor.
  *
  * Always true: an actor that fails takes nobody with it; whoever made it hears of that, once.
- * `onStep` hears of every event that an actor has taken, when its chart stands where that leads.
+ * `onStep`, where there is one, hears of every event that an actor has taken, when its chart stands where that leads.
  * Delays wait on the wheel, listed by actor: XState's own list is one for the whole system, walked at each actor's end.
  */
 import {
@@ -23,11 +23,11 @@ export class ActorSystem {
   /** Who hears of an actor's failure, by the actor's id. */
   readonly #onError = new Map<string, (error: unknown) => void>()
   readonly #scheduler: Scheduler
-  readonly #onStep: OnStep
+  readonly #onStep: OnStep | undefined
   /** Logic that tells of its steps, by the logic as it is written. */
   readonly #told = new WeakMap<AnyActorLogic, AnyActorLogic>()
 
-  constructor(wheel: Wheel, onStep: OnStep) {
+  constructor(wheel: Wheel, onStep: OnStep | undefined) {
     this.#onStep = onStep
     this.#scheduler = new Scheduler(wheel)
     const logic = fromTransition((state: null, event: FromChild) => this.#heard(state, event), null)
@@ -56,9 +56,10 @@ export class ActorSystem {
   }
 
   #telling<L extends AnyActorLogic>(logic: L): L {
+    const onStep = this.#onStep
+    if (!onStep) return logic
     const known = this.#told.get(logic)
     if (known) return known as L
-    const onStep = this.#onStep
     const telling: L = Object.assign(Object.create(logic), {
       getInitialSnapshot: (...given: Parameters<L['getInitialSnapshot']>) => {
         const first = logic.getInitialSnapshot.apply(telling, given)

@@ -55,6 +55,7 @@ t.test('CONF-1 nothing has to be set', (t) => {
     data: './data',
     machines: './machines/rooms',
     queryToken: false,
+    inspector: true,
     origins: [],
     authTimeout: 10_000,
     heartbeatInterval: 25_000,
@@ -75,7 +76,10 @@ const threeValues = optionTable
   .filter(({ name }) => !['jwtSecret', 'jwtPublicKey', 'jwksUrl', 'tlsCert', 'tlsKey'].includes(name))
   .map((option) => {
     if (typeof option.fallback === 'number') return { ...option, values: ['2001', '2002', '2003'] }
-    if (typeof option.fallback === 'boolean') return { ...option, values: ['true', 'false', 'true'] }
+    if (typeof option.fallback === 'boolean') {
+      const [same, other] = [`${option.fallback}`, `${!option.fallback}`]
+      return { ...option, values: [other, same, other] }
+    }
     if (option.name === 'logLevel') return { ...option, values: ['error', 'warn', 'debug'] }
     if (option.name === 'inboxPolicy') return { ...option, values: ['drop_oldest', 'refuse', 'drop_oldest'] }
     return { ...option, values: ['one', 'two', 'three'] }

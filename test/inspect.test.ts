@@ -22,8 +22,8 @@ import { createLogger } from '../src/logger.ts'
 import { diff } from '../src/patch.ts'
 import type { Rooms } from '../src/rooms.ts'
 import { asWritten, blocks } from './fixtures/as-written.ts'
-import { serverHere } from './fixtures/here.ts'
-import { ROOT, type ServerProcess, tokenFor } from './fixtures/server.ts'
+import { around, serverHere } from './fixtures/here.ts'
+import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
 const MACHINES = { CHARTROOM_MACHINES: join(ROOT, 'test/fixtures/inspected') }
@@ -746,6 +746,31 @@ t.test('docs/inspector.md: its conversation frame for frame, and its chart', asy
   t.same(eye.frames.length, blocks(page, 'feed').join('').match(/^< /gm)?.length, 'and nothing else')
   const command = ['--import', 'tsx', 'src/main.ts', 'chart', 'auction', '--mermaid']
   t.same(blocks(page, 'mermaid'), [spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' }).stdout])
+})
+
+t.test('switched off, nothing of it is served, and no step of a live actor is noted', async (t) => {
+  const noted: unknown[] = []
+  around(t, Journal.prototype, 'step', (_self, [kind], whole) => {
+    noted.push(kind)
+    return whole()
+  })
+  const off = await serverHere(t, { ...MACHINES, CHARTROOM_INSPECTOR: 'false' })
+  const tab = await Tab.open(off, 'ann')
+  t.match(await send(tab, 'light/unseen', 'switch'), { type: 'ok', seq: 2 })
+  await tab.leave()
+  t.same(noted, [])
+  for (const path of ['/inspect', '/inspect/', '/inspect/feed', '/inspect/export/light/unseen'])
+    t.equal((await http(off, path)).status, 404, path)
+  t.equal(await refusal(t, off, {}), 404)
+  const on = await serverHere(t, MACHINES)
+  await (await Tab.open(on, 'ann')).leave()
+  t.ok(noted.includes('connection') && noted.includes('session'), 'otherwise both are')
+})
+
+t.test('a start says where the inspector is, unless it is switched off', async (t) => {
+  const [on, off] = await Promise.all([startServer(t), startServer(t, { env: { CHARTROOM_INSPECTOR: 'false' } })])
+  t.match(on.stdout, `Inspector   http://127.0.0.1:${on.port}/inspect\n`)
+  t.notMatch(off.stdout, 'Inspector')
 })
 
 t.test('nothing is told while nobody looks, and one listener that fails takes no other with it', async (t) => {

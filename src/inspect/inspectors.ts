@@ -28,15 +28,22 @@ export interface InspectorsSurroundings {
 
 /** Visitors at a time. */
 const MAX_VISITORS = 16
-export const FEED_PATH = '/inspect/feed'
+const FEED_PATH = '/inspect/feed'
 const EXPORT_PATH = '/inspect/export/'
 
 export class Inspectors {
   readonly #around: InspectorsSurroundings
   readonly #all = new Set<Inspector>()
+  /** Who takes the upgrade requests, by their path. */
+  readonly upgrades = { [FEED_PATH]: (upgrade: Upgrade) => this.accept(upgrade) }
 
   constructor(around: InspectorsSurroundings) {
     this.#around = around
+  }
+
+  /** Whether a request is for here, by its path. */
+  owns(path: string): boolean {
+    return /^\/inspect(\/|$)/.test(path)
   }
 
   /** Refuses the request over HTTP, or opens a socket. */
