@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks'
 import hdr from 'hdr-histogram-js'
 import type { DialectName } from './dialects.ts'
 import { broadcastFlow, type Events, echoFlow, eventFlow, type Flow, fanoutFlow, inboxFlow } from './flows.ts'
+import { Look, type Looking } from './look.ts'
 import { type Opening, opened } from './opening.ts'
 import type { Sender } from './sender.ts'
 import { ask, type Json, join } from './talk.ts'
@@ -52,6 +53,7 @@ const PATIENCE = 20_000
 let wires: Wire[] = []
 let users: string[] = []
 let watches = new Map<Wire, Watch>()
+const looks: Look[] = []
 let flow: Flow | undefined
 let failure: Error | undefined
 let onFailure = (_error: Error): void => {}
@@ -119,6 +121,7 @@ const watcherOf = (wire: Wire): Watch => {
 async function check(): Promise<void> {
   if (failure) throw failure
   running().check()
+  for (const look of looks) look.check()
   const rooms = new Set<string>()
   for (const [wire, { room }] of watches) {
     if (rooms.has(room) || rooms.size > 100) continue
@@ -152,6 +155,11 @@ export const commands = {
 
   /** One frame of a connection, and what answers it. */
   ask: ({ from = 0, frame }: { from?: number; frame: object }): Promise<Json> => ask(wires[from] as Wire, frame),
+
+  /** Somebody watches a room by the inspector's feed, until the generator ends. */
+  look: async (looking: Looking): Promise<void> => {
+    looks.push(await Look.open(looking, fail))
+  },
 
   flow: (spec: FlowSpec): void => {
     flow = build(spec)

@@ -27,6 +27,7 @@ const NAMES = [
   'depth',
   'state',
   'connections',
+  'inspector',
 ]
 
 const USAGE = `npm run bench -- [options]

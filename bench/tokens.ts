@@ -12,11 +12,12 @@ export interface TokenKey {
 
 const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-export function signerOf({ alg, key }: TokenKey): Signer {
+/** @param claims beside who it is for and until when */
+export function signerOf({ alg, key }: TokenKey, claims: object = {}): Signer {
   const header = part({ alg, typ: 'JWT' })
   const iat = Math.floor(Date.now() / 1000)
   return (user) => {
-    const content = `${header}.${part({ sub: user, iat, exp: iat + 86_400 })}`
+    const content = `${header}.${part({ ...claims, sub: user, iat, exp: iat + 86_400 })}`
     return `${content}.${alg === 'HS256' ? mac(key, content) : signature(key, content)}`
   }
 }

@@ -132,6 +132,25 @@ t.test('BENCH-5 Chartroom: every event has a seq of its own, and who watches has
   t.equal(seq, answers + 1, 'behind the record that created the room')
 })
 
+t.test('BENCH-11 whoever looks by the feed is shown the room that is written to, or the run ends', async (t) => {
+  const server = await chartroom()()
+  t.teardown(() => server.end())
+  const { dialect, port, key } = server as Required<typeof server>
+  const load = await generator(t)
+  await load.ask('open', { dialect, port, count: 2, user: 'user', key })
+  await load.ask('join', { rooms: ['counter/bench', 'counter/other'] })
+  const event = { type: 'increment' }
+  await load.ask('flow', { kind: 'event', rooms: [['counter/bench']], event, ring: 64 })
+  await load.ask('look', { port, key, room: 'counter/bench' })
+  await load.ask('start', { inFlight: 8 })
+  await answered(load, 500)
+  await load.ask('stop')
+  await load.ask('look', { port, key, room: 'counter/other' })
+  await load.ask('start', { inFlight: 8 })
+  await answered(load, 1000)
+  await t.rejects(load.ask('stop'), { message: 'whoever looks was shown no step' })
+})
+
 t.test('BENCH-6 a hole, a double and a patch that leads elsewhere are noticed', async (t) => {
   const ledger = new Ledger('counter/a')
   for (const seq of [2, 3, 5]) ledger.acknowledged(seq)

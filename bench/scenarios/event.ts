@@ -19,7 +19,7 @@ const INCREMENT = { type: 'increment' }
 const POST = { type: 'message.post', text: 'x'.repeat(64) }
 
 /** Everybody sends to one room, and one more only watches. */
-async function oneRoom(stand: Stand, room: string, event: object): Promise<void> {
+export async function oneRoom(stand: Stand, room: string, event: object): Promise<void> {
   await stand.load.ask('open', stand.opening(SENDERS + 1))
   await stand.load.ask('join', { rooms: Array(SENDERS + 1).fill(room) })
   await stand.load.ask('flow', { kind: 'event', rooms: Array(SENDERS).fill([room]), event, ring: 1024 })
