@@ -24,6 +24,7 @@ import { serverCharts } from './own-charts.ts'
 import { Population, type PopulationSurroundings } from './population.ts'
 import { Redactor } from './redact.ts'
 import { type Lens, RoomSight } from './room-sight.ts'
+import type { Chart } from './shapes.ts'
 import type { Sight } from './sight.ts'
 
 export interface FeedSurroundings extends Omit<PopulationSurroundings, 'moments'> {
@@ -75,6 +76,33 @@ export class Feed {
     }
   }
 
+  /** The actors that are there: rooms in memory, sessions, connections. */
+  here(): string[] {
+    const { rooms, sessions, connections } = this.#around
+    return [
+      ...[...rooms.all()].map(({ name }) => `room:${name}`),
+      ...[...sessions.all()].map(({ user }) => `session:${user}`),
+      ...[...connections.all()].map(({ id }) => `connection:${id}`),
+    ]
+  }
+
+  /** Names a room whenever something happens to it, and anything else when it begins. @returns what ends it. */
+  news(listener: (actor: string) => void): () => void {
+    const { lookout } = this.#around
+    const ends = [
+      lookout.rooms((room) => listener(`room:${room}`)),
+      lookout.lives((kind, name, { seq }) => seq === 1 && listener(`${kind}:${name}`)),
+    ]
+    return () => {
+      for (const end of ends) end()
+    }
+  }
+
+  /** The chart of a machine, or of the server's own actors. */
+  chartOf(name: string): Chart | undefined {
+    return (this.#own.get(name) ?? this.#lens(name)?.index)?.chart
+  }
+
   /** What can be seen of an actor. */
   sightOf(actor: string): Sight | Failure {
     const [, kind, name = ''] = /^(room|connection|session):(.+)$/.exec(actor) ?? []
@@ -108,8 +136,8 @@ export class Feed {
   }
 
   #chart(name: string): Told | Failure {
-    const index = this.#own.get(name) ?? this.#lens(name)?.index
-    return index ? { type: 'chart', chart: index.chart } : this.#unknownMachine(name)
+    const chart = this.chartOf(name)
+    return chart ? { type: 'chart', chart } : this.#unknownMachine(name)
   }
 
   #overview(name: string): Told | Failure {

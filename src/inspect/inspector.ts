@@ -12,8 +12,9 @@ import { type CorrelationId, correlationOf } from '../protocol.ts'
 import type { Receiver, Socket } from '../transport.ts'
 import type { Deadline, Wheel } from '../wheel.ts'
 import type { Feed } from './feed.ts'
-import { type Request, type Requests, read, type Told, write } from './frames.ts'
+import { type Request, type Requests, read, type Told } from './frames.ts'
 import { type Visitor, visitorBy } from './gate.ts'
+import type { Eyes, Tongue } from './tongue.ts'
 import { type Onto, Pace, Watch } from './watch.ts'
 
 /** Steps that one visitor is shown in a second. */
@@ -27,6 +28,7 @@ const SECOND = 1000
 
 export interface InspectorSurroundings {
   readonly feed: Feed
+  readonly tongue: Tongue
   readonly verify: Verify
   readonly wheel: Wheel
   readonly logger: Logger
@@ -39,11 +41,13 @@ export interface InspectorSurroundings {
   onGone(inspector: Inspector): void
 }
 
-export class Inspector implements Receiver, Onto {
+export class Inspector implements Receiver, Onto, Eyes {
   readonly #link: Link
   readonly #around: InspectorSurroundings
   readonly #watches = new Map<string, Watch>()
   readonly #behind = new Set<Watch>()
+  /** Those who wait until the socket has taken what was told. */
+  readonly #patient: (() => void)[] = []
   readonly #pace = new Pace(STEPS_PER_SECOND)
   #visitor: Visitor | undefined
   #deadline: Deadline | undefined
@@ -88,6 +92,7 @@ export class Inspector implements Receiver, Onto {
 
   drained(): void {
     this.#link.drained()
+    this.#wake()
     this.#catchUp()
   }
 
@@ -119,6 +124,7 @@ export class Inspector implements Receiver, Onto {
 
   welcome(): void {
     this.tell({ type: 'welcome', v: 1, maySend: this.#visitor?.maySend === true, time: Date.now() })
+    this.#around.tongue.begin(this).catch((error) => this.#failed(error))
   }
 
   end(reason: CloseReason, message: string): void {
@@ -135,7 +141,7 @@ export class Inspector implements Receiver, Onto {
   }
 
   tell(told: Told | Failure): void {
-    this.#link.reply(write(told))
+    this.#reply(told)
   }
 
   fellBehind(watch: Watch): void {
@@ -151,6 +157,25 @@ export class Inspector implements Receiver, Onto {
     const behind = [...this.#behind]
     this.#behind.clear()
     for (const watch of behind) watch.refresh().catch((error) => this.#failed(error))
+  }
+
+  // What a tongue needs.
+
+  mayWatch(actor: string): boolean {
+    return !this.#isOver && !this.#watches.has(actor) && this.#watches.size < MAX_WATCHES
+  }
+
+  async watch(actor: string): Promise<void> {
+    await this.#watch({ type: 'watch', actor }).catch((error) => this.#failed(error))
+    if (this.#link.congested && !this.#isOver) await new Promise<void>((resolve) => this.#patient.push(resolve))
+  }
+
+  forget(actor: string): void {
+    this.#forget(actor)
+  }
+
+  #wake(): void {
+    for (const wake of this.#patient.splice(0)) wake()
   }
 
   // Requests.
@@ -211,7 +236,7 @@ export class Inspector implements Receiver, Onto {
   }
 
   #reply(told: Told | Failure, id?: CorrelationId): void {
-    this.#link.reply(write(told, correlationOf(id)))
+    for (const frame of this.#around.tongue.say(told, correlationOf(id))) this.#link.reply(frame)
   }
 
   #failed(error: unknown): void {
@@ -230,6 +255,8 @@ export class Inspector implements Receiver, Onto {
 
   #leave(): void {
     this.#isOver = true
+    this.#wake()
+    this.#around.tongue.end()
     this.#disarm()
     if (this.#catchingUp) this.#around.wheel.clearTimeout(this.#catchingUp)
     for (const actor of [...this.#watches.keys()]) this.#forget(actor)

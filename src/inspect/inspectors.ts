@@ -17,6 +17,8 @@ import type { Feed } from './feed.ts'
 import { SUBPROTOCOL } from './frames.ts'
 import { atHome, type Visitor, visitorBy, visitorOf } from './gate.ts'
 import { Inspector } from './inspector.ts'
+import { Stately } from './stately.ts'
+import { plain, type Tongue } from './tongue.ts'
 
 export interface InspectorsSurroundings {
   readonly config: Config
@@ -29,13 +31,17 @@ export interface InspectorsSurroundings {
 /** Visitors at a time. */
 const MAX_VISITORS = 16
 const FEED_PATH = '/inspect/feed'
+const STATELY_PATH = '/inspect/stately'
 const EXPORT_PATH = '/inspect/export/'
 
 export class Inspectors {
   readonly #around: InspectorsSurroundings
   readonly #all = new Set<Inspector>()
   /** Who takes the upgrade requests, by their path. */
-  readonly upgrades = { [FEED_PATH]: (upgrade: Upgrade) => this.accept(upgrade) }
+  readonly upgrades: Readonly<Record<string, (upgrade: Upgrade) => void>> = {
+    [FEED_PATH]: (upgrade) => this.#accept(upgrade, plain),
+    [STATELY_PATH]: (upgrade) => this.#accept(upgrade, new Stately(this.#around.feed, upgrade.query)),
+  }
 
   constructor(around: InspectorsSurroundings) {
     this.#around = around
@@ -47,13 +53,18 @@ export class Inspectors {
   }
 
   /** Refuses the request over HTTP, or opens a socket. */
-  accept(upgrade: Upgrade): void {
+  #accept(upgrade: Upgrade, tongue: Tongue): void {
     const { config, wheel } = this.#around
     const refusal = refuseHandshake(upgrade, config)
     if (refusal) return upgrade.refuse(refusal)
     if (this.#all.size >= MAX_VISITORS) return upgrade.refuse(unavailable('too many inspectors are here', 5000))
     const link = new Link(upgrade, subprotocolOf(upgrade, SUBPROTOCOL), wheel, config.maxLag)
-    const inspector = new Inspector(link, { ...this.#around, ...config, onGone: (gone) => this.#all.delete(gone) })
+    const inspector = new Inspector(link, {
+      ...this.#around,
+      ...config,
+      tongue,
+      onGone: (gone) => this.#all.delete(gone),
+    })
     this.#all.add(inspector)
     upgrade.onAborted(() => inspector.closed())
     this.#letIn(upgrade, link, inspector).catch((error) => {
@@ -90,7 +101,7 @@ export class Inspectors {
   /** Answers any request below `/inspect` that is not an upgrade. */
   async request(request: HttpRequest): Promise<HttpAnswer> {
     const { path, method } = request
-    if (path === FEED_PATH)
+    if (Object.hasOwn(this.upgrades, path))
       return refuseHandshake(request, this.#around.config) ?? textAnswer(400, 'this upgrade was not understood')
     if (method !== 'GET' && method !== 'HEAD') return textAnswer(405, 'read only', { Allow: 'GET, HEAD' })
     return path.startsWith(EXPORT_PATH) ? this.#export(request) : assetOf(request)
