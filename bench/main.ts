@@ -31,7 +31,7 @@ const NAMES = [
 ]
 
 const USAGE = `npm run bench -- [options]
-  --quick            everything, small and short, in less than three minutes
+  --quick            everything, small and short: less than three minutes on an idle machine
   --scenario <name>  only this one (may be repeated): ${NAMES.join(', ')}
   --pairs <n>        rounds in which each is measured once (5; 2 with --quick)
   --profile          writes a CPU profile of each measurement to the folder of the results
@@ -74,8 +74,8 @@ async function main(given: Options): Promise<void> {
     const circumstances = { ...circumstancesOf(given), generator, load: [before, waiting()] } as const
     markdown = await keep({ scenario, circumstances, rounds }, given.out, scenarios)
   }
-  console.log(markdown)
-  console.log(`Written to ${given.out}`)
+  console.log(markdown.slice(0, markdown.indexOf('\n## ')))
+  console.log(`All of it is in ${given.out}/report.md`)
 }
 
 const read = async (name: string): Promise<Scenario> => (await import(`./scenarios/${name}.ts`)).scenario

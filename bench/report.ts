@@ -27,6 +27,7 @@ export function report(outcomes: readonly Outcome[]): string {
     '',
     'Judge the ratios: absolute figures from a machine that others use mean little. `bench/README.md` tells the method.',
     '',
+    ...(outcomes.some(({ circumstances }) => circumstances.isQuick) ? [QUICK, ''] : []),
     '| goal | figure (least to most) | bound | met |',
     '| --- | --- | --- | --- |',
     ...outcomes.flatMap(goalsOf),
@@ -40,13 +41,10 @@ function told({ machine, date, command, generator, isQuick, isPinned, load }: Ci
     ? 'The server was held to core 0 and the load to core 1 (taskset).'
     : 'Server and load were not held to cores of their own: taskset or a second core was missing.'
   const waited = `Processes that waited for a core: ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after.`
-  return [
-    `${date}, ${machine}. \`${command}\`. ${where} ${waited} ${generator}.`,
-    ...(isQuick
-      ? ['', '**A quick run: small, short, hardly warmed up. It shows that all of it works, not what it costs.**']
-      : []),
-  ]
+  return [`${date}, ${machine}. \`${command}\`. ${where} ${waited} ${generator}.`, ...(isQuick ? ['', QUICK] : [])]
 }
+
+const QUICK = '**A quick run: small, short, hardly warmed up. It shows that all of it works, not what it costs.**'
 
 export interface Judged {
   readonly title: string
@@ -64,7 +62,8 @@ export function judge({ title, bound, value, unit = '', of }: Goal, rounds: read
 function goalsOf({ scenario, circumstances: { isQuick }, rounds }: Outcome): string[] {
   const judged = scenario.goals(isQuick).map((goal) => judge(goal, rounds))
   return judged.map(
-    ({ title, figure, bound, isMet }) => `| ${title} | ${figure} | ${bound} | ${isMet ? 'yes' : '**no**'} |`,
+    ({ title, figure, bound, isMet }) =>
+      `| ${title} | ${figure} | ${bound} | ${isQuick ? '' : isMet ? 'yes' : '**no**'} |`,
   )
 }
 
