@@ -90,6 +90,20 @@ const FLOORS = [
     'inspect/frames',
   ],
   [
+    'client/clock',
+    'client/refusal',
+    'client/life',
+    'client/listeners',
+    'client/patch',
+    'client/websocket',
+    'client/shape',
+  ],
+  ['client/token', 'client/line', 'client/replica'],
+  ['client/outbox', 'client/feed', 'client/lifeline'],
+  ['client/stay'],
+  ['client/room'],
+  ['client/client'],
+  [
     'seal',
     'alarm',
     'api',
@@ -205,10 +219,21 @@ test('no import cycle', () => {
 
 test('imports go downwards only', () => {
   const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.includes(file.slice(4, -3)))
-  for (const file of sources.filter((file) => /^src\/(check\/|inspect\/(page\/)?)?[^/]+\.ts$/.test(file))) {
+  for (const file of sources.filter((file) => /^src\/((check|client)\/|inspect\/(page\/)?)?[^/]+\.ts$/.test(file))) {
     assert.notEqual(floorOf(file), -1, `${file} stands on no floor; give it one`)
     for (const next of neighbours(file).filter((next) => next.startsWith('src/'))) {
       assert(floorOf(next) < floorOf(file), `${file} imports ${next}, which is not below it`)
+    }
+  }
+})
+
+test('the client takes shapes of the server, and nothing else', () => {
+  for (const file of sources.filter((file) => file.startsWith('src/client/'))) {
+    const text = readFileSync(join(root, file), 'utf8')
+    for (const [, type, from] of text.matchAll(/^(?:import|export)( type)?\b[^'"]*?from '([^']+)'/gm)) {
+      if (!from?.startsWith('./')) assert(type, `${file} loads ${from}`)
+      if (from?.startsWith('../'))
+        assert(['../errors.ts', '../patch.ts', '../protocol.ts'].includes(from), `${file} imports ${from}`)
     }
   }
 })

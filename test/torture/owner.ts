@@ -5,8 +5,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Dice } from '../fixtures/dice.ts'
 import type { Frame } from '../fixtures/tab.ts'
-import { Client } from './client.ts'
 import type { Place } from './observation.ts'
+import { Client } from './returning.ts'
 
 /** Milliseconds in which an inbox is emptied. */
 const PATIENCE = 10_000

@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { applyPatch } from '../../src/patch.ts'
 import type { Dice } from '../fixtures/dice.ts'
 import type { Frame } from '../fixtures/tab.ts'
-import { Client } from './client.ts'
 import type { Invoked, Place } from './observation.ts'
+import { Client } from './returning.ts'
 
 /** Sends in flight. */
 const WINDOW = 16

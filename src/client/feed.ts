@@ -1,0 +1,99 @@
+/**
+ * The records of one room, told to those who listen: each once, in order, across connections.
+ *
+ * Always true: what was told is everything up to `seq`. Where the server goes on from further ahead (a resume that was
+ * answered with a snapshot), what lies between is fetched from the history first, and what comes meanwhile waits. What
+ * is not there any more is told as a gap, never passed over.
+ */
+import type { ServerFrames } from '../protocol.ts'
+import type { Line } from './line.ts'
+
+export type RoomRecord = ServerFrames['event']
+
+/** Records behind `after` and up to `upTo` that cannot be told any more. */
+export interface Gap {
+  readonly after: number
+  readonly upTo: number
+}
+
+/** Records of one page of history. */
+const PAGE = 1000
+
+export class Feed {
+  readonly #tell: (record: RoomRecord) => void
+  readonly #tellGap: (gap: Gap) => void
+  readonly #waiting: RoomRecord[] = []
+  #epoch: string | undefined
+  #seq = 0
+  /** Where the fetching ends; `undefined` while nothing is fetched. */
+  #upTo: number | undefined
+
+  constructor(tell: (record: RoomRecord) => void, tellGap: (gap: Gap) => void) {
+    this.#tell = tell
+    this.#tellGap = tellGap
+  }
+
+  /** From now on the records behind `after` come by themselves. */
+  begin(line: Line, room: string, epoch: string, after: number): void {
+    const isFirst = this.#epoch === undefined
+    if (!isFirst && this.#epoch !== epoch) this.#tellGap({ after: 0, upTo: after })
+    if (this.#epoch !== epoch) this.#seq = after
+    this.#epoch = epoch
+    const isFetching = this.#upTo !== undefined
+    if (this.#seq >= after) return
+    this.#upTo = after
+    if (!isFetching) this.#fetch(line, room)
+  }
+
+  /** The connection is gone: what waits will come again. */
+  lost(): void {
+    this.#upTo = undefined
+    this.#waiting.length = 0
+  }
+
+  heard(record: RoomRecord): void {
+    if (this.#upTo !== undefined) this.#waiting.push(record)
+    else if (record.seq > this.#seq) {
+      this.#seq = record.seq
+      this.#tell(record)
+    }
+  }
+
+  #fetch(line: Line, room: string): void {
+    line.ask({ type: 'history', room, since: this.#seq, limit: PAGE }, (reply) => {
+      if (!reply) return
+      if (reply.type === 'history') this.#fetched(line, room, reply)
+      else this.#skipTo(this.#upTo ?? 0)
+    })
+  }
+
+  #fetched(line: Line, room: string, { events, more, first, epoch }: ServerFrames['history']): void {
+    const upTo = this.#upTo ?? 0
+    if (first !== undefined) this.#skip(Math.min(first - 1, upTo))
+    for (const record of events.filter(({ seq }) => seq > this.#seq && seq <= upTo)) {
+      this.#seq = record.seq
+      this.#tell({ type: 'event', room, epoch, ...record })
+    }
+    // A page of which nothing may be seen leads one record further.
+    if (events.length === 0) this.#seq++
+    if (more && this.#seq < upTo) this.#fetch(line, room)
+    else this.#fetchedAll(upTo)
+  }
+
+  #skipTo(upTo: number): void {
+    this.#skip(upTo)
+    this.#fetchedAll(upTo)
+  }
+
+  #skip(upTo: number): void {
+    if (upTo <= this.#seq) return
+    this.#tellGap({ after: this.#seq, upTo })
+    this.#seq = upTo
+  }
+
+  #fetchedAll(upTo: number): void {
+    this.#seq = Math.max(this.#seq, upTo)
+    this.#upTo = undefined
+    for (const record of this.#waiting.splice(0)) this.heard(record)
+  }
+}
