@@ -1,137 +1,188 @@
 /**
- * One user's connection that comes back: the next one takes up where the one that broke left off. What is sent in one
- * turn of the event loop leaves in one write.
+ * Clients of `chartroom/client` behind a network that delays, cuts, half-opens and drops, as a seed says; in the middle
+ * the server is killed too. They talk all the while. At the end each holds the server's state, each record was told to each once
+ * and in order, and every `send` is stored once, at the seq that it was told.
  */
-import { once } from 'node:events'
-import type { Socket } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import WebSocket from 'ws'
-import type { Frame } from '../fixtures/tab.ts'
-import type { Ledger } from './ledger.ts'
+import type chat from '../../machines/rooms/chat.ts'
+import { type Client, createClient, type Room, type RoomRecord, type Sent } from '../../src/client/client.ts'
+import type { EventOf, StateOf } from '../../src/client/shape.ts'
+import { Dice } from '../fixtures/dice.ts'
+import { TcpProxy } from '../fixtures/proxy.ts'
+import { ServerProcess, tokenFor } from '../fixtures/server.ts'
+import { type Frame, Tab } from '../fixtures/tab.ts'
+import { spread } from './figures.ts'
+import type { Outcome, Progress, Torture } from './torture.ts'
 
-/** Milliseconds after which nobody dials any more. */
-const PATIENCE = 30_000
-/** Milliseconds between two attempts to connect. */
-const RETRY = 5
+export const torture: Torture = { size: 1000, unit: 'disconnects', run: (size, progress) => run(size, progress) }
 
-export abstract class Client {
-  readonly user: string
-  protected readonly ledger: Ledger
-  readonly #url: string
-  readonly #token: string
-  readonly #asked = new Map<string, (frame: Frame) => void>()
-  #socket: WebSocket | undefined
-  #isCorked = false
-  #isLeaving = false
-  #nextAsk = 1
+/** A server that notices soon who is silent. */
+const HEARTBEAT = { CHARTROOM_HEARTBEAT_INTERVAL: '400', CHARTROOM_HEARTBEAT_TIMEOUT: '400' }
+/** Seconds that a token lives: the provider is asked for others on the way. */
+const TOKEN_LIFE = 20
+const CLIENTS = 20
+const ROOMS = 3
+/** Sends of one client that may wait for their answers. */
+const IN_FLIGHT = 4
+/** Milliseconds in which everybody must be up to date again. */
+const CALM = 30_000
 
-  constructor(user: string, url: string, token: string, ledger: Ledger) {
-    this.user = user
-    this.#url = url
-    this.#token = token
-    this.ledger = ledger
-  }
-
-  /** The connection of a life that has ended is gone. */
-  async ended(): Promise<void> {
-    if (this.#socket && this.#socket.readyState !== WebSocket.CLOSED) await once(this.#socket, 'close')
-    this.#asked.clear()
-  }
-
-  /** Connects, as often as it takes, and resolves once the server has said welcome. */
-  async connect(): Promise<void> {
-    await this.ended()
-    this.dialling()
-    const socket = await dial(this.#url, this.#token, (frame, socket) => {
-      this.#socket = socket
-      this.#arrived(frame)
-    })
-    this.#socket = socket
-    this.#isLeaving = false
-    socket.on('close', (code) => {
-      if (this.ledger.isServing && !this.#isLeaving) this.ledger.surprises.push(`${this.user} was closed with ${code}`)
-    })
-    this.welcomed()
-  }
-
-  close(): void {
-    this.#isLeaving = true
-    this.#socket?.close(1000)
-  }
-
-  /** Sends a frame and gives back the one reply. */
-  ask(frame: Frame): Promise<Frame> {
-    const id = `ask ${this.#nextAsk++}`
-    this.send({ ...frame, id })
-    return new Promise((resolve) => this.#asked.set(id, resolve))
-  }
-
-  protected dialling(): void {}
-  protected abstract welcomed(): void
-  /** A frame came, that is no answer to `ask`. */
-  protected abstract arrived(frame: Frame): void
-
-  protected send(frame: Frame): void {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return
-    this.#cork(this.#socket)
-    this.#socket.send(JSON.stringify(frame))
-  }
-
-  #cork(socket: WebSocket): void {
-    if (this.#isCorked) return
-    this.#isCorked = true
-    const { _socket: tcp } = socket as unknown as { _socket: Socket }
-    tcp.cork()
-    setImmediate(() => {
-      this.#isCorked = false
-      tcp.uncork()
-    })
-  }
-
-  #arrived(frame: Frame): void {
-    const waiting = this.#asked.get(frame.id)
-    this.#asked.delete(frame.id)
-    if (waiting) waiting(frame)
-    else if (frame.type !== 'closing') this.arrived(frame)
+export async function run(size: number, progress: Progress, seed = 20_261_128): Promise<Outcome> {
+  const dice = new Dice(seed)
+  const server = await new ServerProcess({ env: HEARTBEAT }).start()
+  const proxy = await TcpProxy.before(server.port, { dice, life: 600, delay: 20 })
+  const talkers = Array.from({ length: CLIENTS }, (_, n) => new Talker(`user${n}`, `chat/r${n % ROOMS}`, proxy.url))
+  try {
+    const lost = () => talkers.reduce((sum, { disconnects }) => sum + disconnects, 0)
+    const talks = talkers.map((talker) => talker.talk())
+    await reaches(lost, size / 2, progress, size)
+    await server.crashAndRestart()
+    await reaches(lost, size, progress, size)
+    const disconnects = lost()
+    proxy.weather = undefined
+    for (const talker of talkers) talker.isDone = true
+    await Promise.all(talks)
+    return await verdict(server, talkers, { seed, disconnects })
+  } finally {
+    await Promise.all(talkers.map(({ client }) => client.close()))
+    await proxy.close()
+    await server.dispose()
   }
 }
 
-/** One that only asks. */
-export class Asker extends Client {
-  protected override welcomed(): void {}
-  protected override arrived(): void {}
+async function reaches(lost: () => number, goal: number, progress: Progress, size: number): Promise<void> {
+  for (; lost() < goal; await pause(20)) progress(Math.min(lost(), size), size)
 }
 
-/**
- * A connection to which the server has said welcome, whenever it is there again. `arrived` hears of what comes behind
- * the welcome, perhaps before the caller has the connection.
- */
-async function dial(
-  url: string,
-  token: string,
-  arrived: (frame: Frame, socket: WebSocket) => void,
-): Promise<WebSocket> {
-  const deadline = Date.now() + PATIENCE
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** One user: sends numbered messages, and writes down all that it is told. */
+class Talker {
+  readonly client: Client
+  readonly room: Room<StateOf<typeof chat>, EventOf<typeof chat>>
+  readonly records: RoomRecord[] = []
+  readonly sent = new Map<string, Sent>()
+  readonly faults: string[] = []
+  disconnects = 0
+  isDone = false
+  readonly #user: string
+  #written = 0
+
+  constructor(user: string, name: string, url: string) {
+    this.#user = user
+    const token = () => tokenFor(user, { life: TOKEN_LIFE })
+    this.client = createClient({ url, token, WebSocket, timeout: 2000, backoff: { base: 20, cap: 200 } })
+    this.room = this.client.room<typeof chat>(name, { events: true })
+    let was = ''
+    this.client.subscribe(({ state, error }) => {
+      if (was === 'open' && state === 'waiting') this.disconnects++
+      if (state === 'closed' && error?.code !== 'closed') this.faults.push(`${user} was closed: ${error}`)
+      was = state
+    })
+    this.room.records(
+      (record) => this.records.push(record),
+      (gap) => this.faults.push(`${user} was told of a gap: ${JSON.stringify(gap)}`),
+      (error) => this.#failed(error),
+    )
+    this.room.subscribe(
+      () => {},
+      (error) => this.#failed(error),
+    )
+  }
+
+  /** Until it is done, and all is answered. */
+  async talk(): Promise<void> {
+    const lane = async () => {
+      while (!this.isDone) await this.#say(`${this.#user} ${++this.#written}`)
+    }
+    await Promise.all(Array.from({ length: IN_FLIGHT }, lane))
+  }
+
+  async #say(text: string): Promise<void> {
+    try {
+      this.sent.set(text, await this.room.send({ type: 'message.post', text }))
+      await pause(100)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (!this.isDone || (error as Error & { code: string }).code !== 'closed')
+      this.faults.push(`${this.#user}: ${error}`)
+  }
+}
+
+async function verdict(server: ServerProcess, talkers: readonly Talker[], about: Frame): Promise<Outcome> {
+  const judge = await Tab.open(server, 'judge')
+  const violations = talkers.flatMap(({ faults }) => faults)
+  let stored = 0
+  for (const name of new Set(talkers.map(({ room }) => room.name))) {
+    const members = talkers.filter(({ room }) => room.name === name)
+    const { seq, state } = await settled(judge, name, members)
+    const past = await history(judge, name)
+    stored += past.length
+    violations.push(...judgeSends(name, past, members))
+    for (const { room, records } of members) {
+      if (room.seq !== seq || !isDeepStrictEqual(room.state, state))
+        violations.push(`${name}: a state is not the server's`)
+      violations.push(...judgeRecords(name, past, records))
+    }
+  }
+  await judge.leave()
+  const dups = talkers.reduce((sum, { sent }) => sum + [...sent.values()].filter(({ dup }) => dup).length, 0)
+  const told = talkers.map(({ records }) => records.length)
+  return {
+    figures: {
+      ...about,
+      'events acknowledged': talkers.reduce((sum, { sent }) => sum + sent.size, 0),
+      'of these sent again, and found stored': dups,
+      'records in the rooms': stored,
+      'records told to each: least / middle / most': spread(told).replace(' ms', ''),
+    },
+    violations: [...new Set(violations)],
+  }
+}
+
+/** The server's state, once everybody's is at the same seq, or time is over. */
+async function settled(judge: Tab, name: string, members: readonly Talker[]): Promise<Frame> {
+  for (const deadline = Date.now() + CALM; ; await pause(100)) {
+    const snapshot = await judge.ask({ type: 'get', room: name })
+    const isSettled = ({ room, records }: Talker) => room.seq === snapshot.seq && records.at(-1)?.seq === snapshot.seq
+    if (members.every(isSettled) || Date.now() > deadline) return snapshot
+  }
+}
+
+async function history(judge: Tab, room: string): Promise<Frame[]> {
+  const past: Frame[] = []
   for (;;) {
-    const socket = new WebSocket(url, ['chartroom.v1'], { headers: { authorization: `Bearer ${token}` } })
-    if (await isWelcome(socket, arrived)) return socket
-    socket.terminate()
-    if (Date.now() > deadline) throw new Error(`no welcome within ${PATIENCE} ms`)
-    await pause(RETRY)
+    const page = await judge.ask({ type: 'history', room, since: past.length, limit: 1000 })
+    past.push(...page.events)
+    if (!page.more) return past
   }
 }
 
-/** Whether the first thing that happens to a connection is a welcome. */
-function isWelcome(socket: WebSocket, arrived: (frame: Frame, socket: WebSocket) => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    let isFirst = true
-    socket.on('message', (text) => {
-      const frame = JSON.parse(String(text))
-      if (!isFirst) return arrived(frame, socket)
-      isFirst = false
-      resolve(frame.type === 'welcome')
-    })
-    socket.on('error', () => resolve(false))
-    socket.on('close', () => resolve(false))
-  })
+/** Each text is there once, at the seq that its sender was told. */
+function judgeSends(name: string, past: readonly Frame[], members: readonly Talker[]): string[] {
+  const posts = past.filter(({ event }) => event.type === 'message.post')
+  const seqs = new Map<string, number>(posts.map(({ seq, event }) => [event.text, seq]))
+  const sent = members.flatMap((member) => [...member.sent])
+  const faults = sent
+    .filter(([text, { seq }]) => seqs.get(text) !== seq)
+    .map(([text]) => `${name}: "${text}" is not where it was acknowledged`)
+  if (posts.length !== seqs.size) faults.push(`${name}: ${posts.length - seqs.size} events are stored twice`)
+  if (posts.length !== sent.length) faults.push(`${name}: ${posts.length} are stored, ${sent.length} acknowledged`)
+  return faults
+}
+
+/** What was told is the past, from where it began, without a hole and without a double. */
+function judgeRecords(name: string, past: readonly Frame[], records: readonly RoomRecord[]): string[] {
+  const expected = past.slice((records[0]?.seq ?? 1) - 1)
+  const isSame =
+    records.length === expected.length &&
+    records.every(({ seq, event }, i) => seq === expected[i]?.seq && isDeepStrictEqual(event, expected[i]?.event))
+  return isSame && records.length > 0
+    ? []
+    : [`${name}: ${records.length} records were told, ${expected.length} are there`]
 }

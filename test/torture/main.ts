@@ -24,6 +24,7 @@ const NAMES = [
   'timers',
   'histories',
   'slow',
+  'client',
 ] as const
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { size: { type: 'string' } } })
