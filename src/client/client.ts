@@ -141,7 +141,7 @@ export class Client {
       })
       if (this.status.state === 'closing') return
       const error = new ChartroomError('closed', 'the client was closed')
-      this.#outbox.refuse(error.code, error.message)
+      this.#outbox.refuse('closed', error.message)
       this.#life.close(error)
     })
   }
@@ -208,7 +208,7 @@ export class Client {
   #ended(error: ChartroomError): void {
     this.#forgetWaking()
     this.#lost()
-    this.#outbox.refuse(error.code, error.message)
+    this.#outbox.refuse('closed', error.message)
     for (const room of this.#rooms.values()) room.closed(error)
   }
 }

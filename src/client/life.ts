@@ -4,6 +4,7 @@
  *
  * Always true: there is no way out of `closed`; what is not in the table does not happen.
  */
+import type { CloseReason } from '../errors.ts'
 
 /** `waiting` is ours: between two connections. `authenticated` is a moment of the server's that no client sees. */
 export type ClientState = 'connecting' | 'open' | 'closing' | 'waiting' | 'closed'
@@ -26,6 +27,26 @@ export type Verdict = 'stop' | 'back off' | 'at once'
 export function verdict(code: number): Verdict {
   if (code === 1000 || code === 1007 || code === 1009 || (code >= 4000 && code < 4100)) return 'stop'
   return code >= 4200 && code < 4300 ? 'at once' : 'back off'
+}
+
+/** The words of the close codes, which the server tells as a number and a sentence. */
+export const reasons: Readonly<Record<number, CloseReason>> = {
+  1000: 'normal',
+  1001: 'going_away',
+  1011: 'internal_error',
+  4000: 'bad_request',
+  4001: 'unauthorized',
+  4003: 'forbidden',
+  4008: 'auth_timeout',
+  4010: 'revoked',
+  4100: 'internal',
+  4103: 'overloaded',
+  4104: 'too_many_connections',
+  4129: 'rate_limited',
+  4201: 'token_expired',
+  4208: 'heartbeat_timeout',
+  4211: 'too_slow',
+  4213: 'moved',
 }
 
 export interface Backoff {

@@ -52,7 +52,7 @@ export class Lifeline {
   readonly #token: Token
   readonly #patience: Patience
   #line: Line | undefined
-  /** The last upgrade failed without a word: the token may have been the reason, which only a frame can tell. */
+  /** An upgrade failed without a word since the last welcome: the token may be the reason, which only a frame can tell. */
   #asksWhy = false
   /** The server's clock less ours. */
   #ahead = 0
@@ -125,7 +125,7 @@ export class Lifeline {
     return line
   }
 
-  #failed(code: string, message: string, cause?: unknown): void {
+  #failed(code: 'timeout' | 'unreachable', message: string, cause?: unknown): void {
     const ending = { code: 1006, error: new ChartroomError(code, message, true, {}, cause) }
     if (this.#line) this.#line.drop(ending)
     else {
@@ -148,7 +148,7 @@ export class Lifeline {
     this.#cancelRenewal()
     this.#patience.ended(line.openedAt > 0 ? this.#options.clock.now() - line.openedAt : 0)
     if (line.openedAt > 0) this.#crew.lost()
-    else this.#asksWhy = !line.isUpgraded
+    else if (!line.isUpgraded) this.#asksWhy = true
     if (this.status.state === 'closing') this.#finish(new ChartroomError('closed', 'the client was closed'))
     else this.#comeBack(ending)
   }

@@ -6,6 +6,7 @@
  */
 import type { ClientFrame, ServerFrame, ServerFrames } from '../protocol.ts'
 import type { Clock } from './clock.ts'
+import { reasons } from './life.ts'
 import { ChartroomError } from './refusal.ts'
 import type { WebSocketClass, WebSocketLike } from './websocket.ts'
 
@@ -70,11 +71,10 @@ export class Line {
     })
     socket.addEventListener('message', ({ data }: { data: unknown }) => this.#received(String(data)))
     socket.addEventListener('error', ({ error, message }: { error?: unknown; message?: string }) => {
-      this.#error ??= new ChartroomError('unreachable', `${url}: ${message || 'no connection'}`, true, {}, error)
+      const code = this.isUpgraded ? 'lost' : 'unreachable'
+      this.#error ??= new ChartroomError(code, `${url}: ${message || 'no connection'}`, true, {}, error)
     })
-    socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) =>
-      this.#end({ code, error: this.#error ?? new ChartroomError(reason || 'lost', `closed ${code} ${reason}`, true) }),
-    )
+    socket.addEventListener('close', ({ code }: { code: number }) => this.#ended({ code }))
   }
 
   /** Asks, and hears of the reply, or of `undefined` where the line ended before. */
@@ -132,7 +132,7 @@ export class Line {
       this.#questions.delete(frame.id as number)
       answer(frame as Reply)
     } else if (frame.type === 'welcome') this.#welcomed(frame)
-    else if (frame.type === 'closing') this.#closing(frame)
+    else if (frame.type === 'closing') this.#ended(frame)
     else if (frame.type === 'error' && this.openedAt === 0) this.#error = ChartroomError.of({ ...frame })
     else this.#listener.heard(frame)
   }
@@ -144,13 +144,13 @@ export class Line {
     this.#listener.welcomed(frame)
   }
 
-  /** The server's last word: its code is the true one, whatever the socket will say. */
-  #closing({ code, reason, retryAfter }: ServerFrames['closing']): void {
-    this.#end({
-      code,
-      retryAfter,
-      error: this.#error ?? new ChartroomError(reason, `the server closed with ${code} ${reason}`, code >= 4100),
+  /** The server's last word, a frame, has the true code, whatever the socket shows; what went before it says more. */
+  #ended(frame: { code: number; reason?: string; retryAfter?: number }): void {
+    const { code, reason = 'without a word', retryAfter } = frame
+    const found = new ChartroomError(reasons[code] ?? 'lost', `closed with ${code}: ${reason}`, code >= 4100, {
+      ...frame,
     })
+    this.#end({ code, retryAfter, error: this.#error ?? found })
   }
 
   /** Milliseconds of silence that mean nothing: less while an answer is due. */

@@ -91,7 +91,7 @@ export class Outbox {
   }
 
   /** Nothing of this will be answered any more. */
-  refuse(code: string, message: string): void {
+  refuse(code: ChartroomError['code'], message: string): void {
     for (const letter of this.#letters) letter.settle(new ChartroomError(code, message))
   }
 

@@ -4,7 +4,7 @@
  * Always true: `code` is the server's word where the server said one, else one of `OwnCode`; `retry` says whether asking
  * again can help.
  */
-import type { ErrorCode } from '../errors.ts'
+import type { CloseReason, ErrorCode } from '../errors.ts'
 
 /**
  * What only a client can find: `unreachable` (nothing took the connection), `timeout`, `lost` (the connection ended
@@ -15,12 +15,18 @@ export type OwnCode = 'unreachable' | 'timeout' | 'lost' | 'closed' | 'queue_ful
 
 export class ChartroomError extends Error {
   override readonly name = 'ChartroomError'
-  readonly code: ErrorCode | OwnCode | (string & {})
+  readonly code: ErrorCode | CloseReason | OwnCode
   readonly retry: boolean
   /** The server's frame, with all that it tells: `path`, `can`, `expected`, `retryAfter`. */
   readonly frame: Readonly<Record<string, unknown>>
 
-  constructor(code: string, message: string, retry = false, frame: Record<string, unknown> = {}, cause?: unknown) {
+  constructor(
+    code: ChartroomError['code'],
+    message: string,
+    retry = false,
+    frame: Record<string, unknown> = {},
+    cause?: unknown,
+  ) {
     super(message, { cause })
     this.code = code
     this.retry = retry
@@ -29,6 +35,6 @@ export class ChartroomError extends Error {
 
   /** What an `error` frame says. */
   static of(frame: Record<string, unknown>): ChartroomError {
-    return new ChartroomError(String(frame.code), String(frame.message), frame.retry === true, frame)
+    return new ChartroomError(frame.code as ErrorCode, String(frame.message), frame.retry === true, frame)
   }
 }
