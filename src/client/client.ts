@@ -11,10 +11,11 @@ import type { Backoff } from './life.ts'
 import { type Crew, Lifeline, type Status } from './lifeline.ts'
 import type { Line, Reply } from './line.ts'
 import { each, ignore } from './listeners.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type Sent } from './outbox.ts'
 import { ChartroomError } from './refusal.ts'
-import { type House, Room, type RoomOptions } from './room.ts'
+import { Room, type RoomOptions } from './room.ts'
 import type { EventOf, StateOf } from './shape.ts'
+import { type House, type RoomFrame, Stay } from './stay.ts'
 import type { TokenSource } from './token.ts'
 import { type WebSocketClass, webSocketClass, webSocketUrl } from './websocket.ts'
 
@@ -56,9 +57,9 @@ export class Client {
   /** Who the server says we are, once it has. */
   user: string | undefined
   readonly #clock: Clock
-  readonly #rooms = new Map<string, Room<never, never>>()
+  readonly #rooms = new Map<string, { readonly stay: Stay; readonly room: Room<never, never> }>()
   /** By the names that the server uses. */
-  readonly #named = new Map<string, Room<never, never>>()
+  readonly #named = new Map<string, Stay>()
   readonly #listeners = new Set<(status: Status) => void>()
   readonly #outbox: Outbox
   readonly #life: Lifeline
@@ -72,7 +73,7 @@ export class Client {
     const WebSocket = webSocketClass(options.WebSocket)
     this.#clock = clock
     this.#outbox = new Outbox(options.queue ?? 256, clock)
-    this.#house = this.#furnish(backoff)
+    this.#house = this.#houseOf(clock, backoff)
     this.#life = new Lifeline({ url, token: options.token, WebSocket, timeout, backoff, attempts, clock }, this.#crew())
     options.signal?.addEventListener('abort', () => void this.close())
     this.#forgetWaking = onWaking(() => this.wake())
@@ -106,11 +107,12 @@ export class Client {
   /** The room of that name; `room<typeof machine>('chat/lobby')` knows its state and its events. */
   room<Machine = unknown, State = StateOf<Machine>>(
     name: string,
-    options: RoomOptions = {},
+    { events = false }: RoomOptions = {},
   ): Room<State, EventOf<Machine> & { type: string }> {
-    const room = this.#rooms.get(name) ?? new Room<never, never>(name, options, this.#house)
-    this.#rooms.set(name, room)
-    return room as unknown as Room<State, EventOf<Machine> & { type: string }>
+    const known = this.#rooms.get(name) ?? this.#furnish(name)
+    this.#rooms.set(name, known)
+    if (events) known.stay.tellRecords()
+    return known.room as unknown as Room<State, EventOf<Machine> & { type: string }>
   }
 
   /** Any question of the protocol, once, on the connection that is there. @throws {ChartroomError} */
@@ -146,10 +148,21 @@ export class Client {
     })
   }
 
-  #furnish(backoff: Backoff): House {
+  #furnish(name: string): { stay: Stay; room: Room<never, never> } {
+    const stay = new Stay(name, this.#house)
+    return { stay, room: new Room<never, never>(stay, (...letter) => this.#send(...letter), this.#clock) }
+  }
+
+  async #send(...letter: Parameters<Outbox['send']>): Promise<Sent> {
+    const { state } = this.status
+    if (state === 'closed' || state === 'closing') throw new ChartroomError('closed', 'the client is closed')
+    return this.#outbox.send(...letter)
+  }
+
+  #houseOf(clock: Clock, backoff: Backoff): House {
     const client = this
     return {
-      clock: this.#clock,
+      clock,
       backoff,
       get line() {
         return client.#line
@@ -158,12 +171,7 @@ export class Client {
         const { state, error } = client.status
         return state === 'closed' ? error : undefined
       },
-      named: (name, room) => void this.#named.set(name, room),
-      send: async (room, event, options) => {
-        const { state } = this.status
-        if (state === 'closed' || state === 'closing') throw new ChartroomError('closed', 'the client is closed')
-        return this.#outbox.send(room, event, options)
-      },
+      named: (name, stay) => void this.#named.set(name, stay),
       drop: (message) => this.#life.drop(message),
     }
   }
@@ -184,32 +192,32 @@ export class Client {
     if (this.user !== undefined && this.user !== user) this.#becomes(user)
     this.user = user
     this.#line = line
-    for (const room of this.#rooms.values()) room.opened()
+    for (const { stay } of this.#rooms.values()) stay.opened()
     this.#outbox.opened(line, limits.frame)
   }
 
   /** What was said as one user is not sent as another. */
   #becomes(user: string): void {
     this.#outbox.refuse('subject_mismatch', `sent as ${this.user}, and the token is of ${user} now`)
-    for (const room of this.#rooms.values()) room.forget()
+    for (const { stay } of this.#rooms.values()) stay.forget()
   }
 
   #lost(): void {
     this.#line = undefined
     this.#outbox.lost()
     this.#named.clear()
-    for (const room of this.#rooms.values()) room.lost()
+    for (const { stay } of this.#rooms.values()) stay.lost()
   }
 
   #heard(frame: ServerFrame): void {
-    if ('room' in frame && frame.room !== undefined) this.#named.get(String(frame.room))?.heard(frame as never)
+    if ('room' in frame && frame.room !== undefined) this.#named.get(String(frame.room))?.heard(frame as RoomFrame)
   }
 
   #ended(error: ChartroomError): void {
     this.#forgetWaking()
     this.#lost()
     this.#outbox.refuse('closed', error.message)
-    for (const room of this.#rooms.values()) room.closed(error)
+    for (const { stay } of this.#rooms.values()) stay.fail(error)
   }
 }
 

@@ -33,12 +33,17 @@ export class Feed {
     this.#tellGap = tellGap
   }
 
+  /** Those who listen know the state at `seq`: what is told begins behind it, unless something was told already. */
+  stand(epoch: string, seq: number): void {
+    if (this.#epoch !== undefined) return
+    this.#epoch = epoch
+    this.#seq = seq
+  }
+
   /** From now on the records behind `after` come by themselves. */
   begin(line: Line, room: string, epoch: string, after: number): void {
-    const isFirst = this.#epoch === undefined
-    if (!isFirst && this.#epoch !== epoch) this.#tellGap({ after: 0, upTo: after })
-    if (this.#epoch !== epoch) this.#seq = after
-    this.#epoch = epoch
+    this.stand(epoch, after)
+    if (this.#epoch !== epoch) this.#beginLife(epoch, after)
     const isFetching = this.#upTo !== undefined
     if (this.#seq >= after) return
     this.#upTo = after
@@ -57,6 +62,13 @@ export class Feed {
       this.#seq = record.seq
       this.#tell(record)
     }
+  }
+
+  /** The log was lost, reset or restored: what was told is of another one. */
+  #beginLife(epoch: string, after: number): void {
+    this.#epoch = epoch
+    this.#seq = after
+    this.#tellGap({ after: 0, upTo: after })
   }
 
   #fetch(line: Line, room: string): void {
