@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import fc from 'fast-check'
@@ -148,6 +149,7 @@ t.test('S3 records between two connections are fetched, and what is gone is told
   server.answer = (frame, say) => {
     answer(frame, say)
     if (frame.type !== 'history') return
+    if (server.dials === 2) return say({ type: 'error', code: 'overloaded', message: 'later', retry: true })
     const events = [5, 6, 7].map(event).filter(({ seq }) => seq > frame.since)
     server.say(event(8))
     say({ type: 'history', room: 'x/y', epoch: 'e', events, more: false, ...(frame.since < 4 && { first: 5 }) })
@@ -172,6 +174,28 @@ t.test('S3 records between two connections are fetched, and what is gone is told
   server.cut()
   await has(6)
   t.same(told, [2, { after: 2, upTo: 4 }, 5, 6, 7, 8])
+  t.equal(server.dials, 3, 'where the history could not be read it was asked for again')
+})
+
+t.test('a listener may close the client at any moment, and nothing is left behind', async (t) => {
+  for (const state of ['waiting', 'connecting', 'open', 'closing'] as const) {
+    const server = await StandIn.open(t)
+    const clock = new MovedClock()
+    const client = begin(t, server.url, clock, { backoff: { base: 1000, cap: 1000 } })
+    await client.opened()
+    const closed = new Promise<void>((resolve) =>
+      client.subscribe((status) => {
+        if (status.state === state) void client.close()
+        if (status.state === 'closed') resolve()
+      }),
+    )
+    if (state === 'open' || state === 'closing') void client.close()
+    else server.cut()
+    while (client.status.state === 'open') await setImmediate()
+    clock.move(1000)
+    await closed
+    t.same(clock.pending, [], state)
+  }
 })
 
 t.test('L3 what was on its way longer than keys are remembered is not sent again', async (t) => {

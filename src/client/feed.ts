@@ -7,6 +7,7 @@
  */
 import type { ServerFrames } from '../protocol.ts'
 import type { Line } from './line.ts'
+import { ChartroomError } from './refusal.ts'
 
 export type RoomRecord = ServerFrames['event']
 
@@ -73,9 +74,8 @@ export class Feed {
 
   #fetch(line: Line, room: string): void {
     line.ask({ type: 'history', room, since: this.#seq, limit: PAGE }, (reply) => {
-      if (!reply) return
-      if (reply.type === 'history') this.#fetched(line, room, reply)
-      else this.#skipTo(this.#upTo ?? 0)
+      if (reply?.type === 'history') this.#fetched(line, room, reply)
+      else if (reply?.type === 'error') this.#refused(line, ChartroomError.of({ ...reply }))
     })
   }
 
@@ -92,7 +92,10 @@ export class Feed {
     else this.#fetchedAll(upTo)
   }
 
-  #skipTo(upTo: number): void {
+  /** Where asking again can help, the next connection does; else what lies between cannot be told. */
+  #refused(line: Line, error: ChartroomError): void {
+    if (error.retry) return line.drop({ code: 1006, error })
+    const upTo = this.#upTo ?? 0
     this.#skip(upTo)
     this.#fetchedAll(upTo)
   }

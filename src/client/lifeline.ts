@@ -6,7 +6,7 @@
  */
 import type { ServerFrame, ServerFrames } from '../protocol.ts'
 import type { Clock } from './clock.ts'
-import { type Backoff, type ClientState, type LifeEvent, next, Patience, pause, verdict } from './life.ts'
+import { type Backoff, type ClientState, type LifeEvent, next, Patience, pause, type Verdict, verdict } from './life.ts'
 import { type Ending, Line } from './line.ts'
 import { ignore } from './listeners.ts'
 import { ChartroomError } from './refusal.ts'
@@ -85,14 +85,14 @@ export class Lifeline {
     this.#line?.drop({ code: 1006, error: new ChartroomError('lost', message, true) })
   }
 
-  /** @returns whether the table knows a way from here. */
+  /** @returns whether the table knows a way from here, and whoever heard of it took no other. */
   #go(event: LifeEvent, more: Partial<Status> = {}): boolean {
     const state = next(this.status.state, event)
     if (!state) return false
     this.#cancel()
     this.status = { state, failures: this.#patience.failures, ...more }
     this.#crew.changed(this.status)
-    return true
+    return this.status.state === state
   }
 
   #after(milliseconds: number, run: () => void): void {
@@ -154,12 +154,17 @@ export class Lifeline {
   }
 
   #comeBack({ code, error, retryAfter }: Ending): void {
-    const isRefused = code === 4001 || code === 4201
-    const verdictNow = isRefused ? (this.#token.refused() ? 'at once' : 'stop') : verdict(code)
-    if (verdictNow === 'stop' || this.#patience.failures >= this.#options.attempts) return this.#finish(error)
-    const delay = this.#patience.delay(verdictNow, retryAfter, this.#options.clock.random())
-    if (!this.#go('lost', { delay, error })) return
-    this.#after(delay, () => this.wake())
+    const { attempts, clock } = this.#options
+    const how = this.#verdict(code)
+    if (how === 'stop' || this.#patience.failures >= attempts) return this.#finish(error)
+    const delay = this.#patience.delay(how, retryAfter, clock.random())
+    if (this.#go('lost', { delay, error })) this.#after(delay, () => this.wake())
+  }
+
+  /** Where the token is the reason, another one may help. */
+  #verdict(code: number): Verdict {
+    if (code !== 4001 && code !== 4201) return verdict(code)
+    return this.#token.refused() ? 'at once' : 'stop'
   }
 
   #finish(error: ChartroomError): void {
@@ -175,6 +180,7 @@ export class Lifeline {
   async #renew(line: Line, failures = 0): Promise<void> {
     if (!this.#token.canBeRenewed || this.#line !== line) return
     const again = () => {
+      if (this.#line !== line) return
       const { clock, backoff } = this.#options
       this.#cancelRenewal = clock.later(
         pause(failures, backoff, clock.random()),
