@@ -120,12 +120,12 @@ async function verdict(server: ServerProcess, talkers: readonly Talker[], about:
   let stored = 0
   for (const name of new Set(talkers.map(({ room }) => room.name))) {
     const members = talkers.filter(({ room }) => room.name === name)
-    const { seq, state } = await settled(judge, name, members)
-    const past = await history(judge, name)
+    const { snapshot, held } = await settled(judge, name, members)
+    const past = await history(judge, name, snapshot.seq)
     stored += past.length
     violations.push(...judgeSends(name, past, members))
-    for (const { room, records } of members) {
-      if (room.seq !== seq || !isDeepStrictEqual(room.state, state))
+    for (const { seq, state, records } of held) {
+      if (seq !== snapshot.seq || !isDeepStrictEqual(state, snapshot.state))
         violations.push(`${name}: a state is not the server's`)
       violations.push(...judgeRecords(name, past, records))
     }
@@ -145,21 +145,37 @@ async function verdict(server: ServerProcess, talkers: readonly Talker[], about:
   }
 }
 
-/** The server's state, once everybody's is at the same seq, or time is over. */
-async function settled(judge: Tab, name: string, members: readonly Talker[]): Promise<Frame> {
+/** What a client has at one moment. */
+interface Held {
+  readonly seq: number | undefined
+  readonly state: unknown
+  readonly records: readonly RoomRecord[]
+}
+
+/**
+ * The server's state and everybody's, once they are at the same seq, or time is over. The network is calm, but a connection
+ * that went silent before may yet be noticed: whoever leaves and comes back by that is a record more.
+ */
+async function settled(
+  judge: Tab,
+  name: string,
+  members: readonly Talker[],
+): Promise<{ snapshot: Frame; held: readonly Held[] }> {
   for (const deadline = Date.now() + CALM; ; await pause(100)) {
     const snapshot = await judge.ask({ type: 'get', room: name })
-    const isSettled = ({ room, records }: Talker) => room.seq === snapshot.seq && records.at(-1)?.seq === snapshot.seq
-    if (members.every(isSettled) || Date.now() > deadline) return snapshot
+    const held = members.map(({ room: { seq, state }, records }) => ({ seq, state, records: [...records] }))
+    const isSettled = held.every(({ seq, records }) => seq === snapshot.seq && records.at(-1)?.seq === seq)
+    if (isSettled || Date.now() > deadline) return { snapshot, held }
   }
 }
 
-async function history(judge: Tab, room: string): Promise<Frame[]> {
+/** The records of a room, up to a seq. */
+async function history(judge: Tab, room: string, upTo: number): Promise<Frame[]> {
   const past: Frame[] = []
   for (;;) {
     const page = await judge.ask({ type: 'history', room, since: past.length, limit: 1000 })
     past.push(...page.events)
-    if (!page.more) return past
+    if (!page.more) return past.filter(({ seq }) => seq <= upTo)
   }
 }
 
