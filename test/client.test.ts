@@ -25,6 +25,7 @@ import { TcpProxy } from './fixtures/proxy.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
+import { run as torture } from './torture/client.ts'
 
 const QUICK = { base: 20, cap: 100 }
 
@@ -224,7 +225,7 @@ t.test(
 )
 
 t.test('A2 a token is renewed ahead of its end, on the same connection', async (t) => {
-  const server = await startServer(t, { env: { CHARTROOM_CLOCK_TOLERANCE: '0' } })
+  const server = await startServer(t)
   let asked = 0
   let thrice = (): void => {}
   const isAskedThrice = new Promise<void>((resolve) => (thrice = resolve))
@@ -432,3 +433,11 @@ t.test('the client of docs/client.md in Node, as it stands there', async (t) => 
   t.equal(code, 0, said.join(''))
   t.match(said.join(''), /^1 true$/m)
 })
+
+t.test(
+  'L2 L3 S3 clients behind a bad network end with the state of the server, no event lost, none doubled',
+  async (t) => {
+    const { figures, violations } = await torture(60, () => {})
+    t.same(violations, [], JSON.stringify(figures))
+  },
+)

@@ -1,7 +1,6 @@
 /** The long runs of `npm run torture`, in short: the same code, a smaller size, the same verdict. */
 import t from 'tap'
 import { run as cleanup } from './torture/cleanup.ts'
-import { run as client } from './torture/client.ts'
 import { torture as drain } from './torture/drain.ts'
 import { run as flood } from './torture/flood.ts'
 import { run as halfOpen } from './torture/half-open.ts'
@@ -57,11 +56,3 @@ t.test('S7 those who stop reading cost no memory, and are right when they read o
   const { figures, violations } = await slow(40, unseen, pace)
   t.same(violations, [], JSON.stringify(figures))
 })
-
-t.test(
-  'L2 L3 S3 clients behind a bad network end with the state of the server, no event lost, none doubled',
-  async (t) => {
-    const { figures, violations } = await client(60, unseen)
-    t.same(violations, [], JSON.stringify(figures))
-  },
-)
