@@ -2,7 +2,8 @@
  * The log of a server from start to stop: looked at where the last stop was not clean, opened, watched, closed.
  *
  * Always true: an environment that is not sound is not served from; a topic that is not is set aside, and the others are
- * served; a log that was not looked at whole, or is not sound, is looked at again at the next start.
+ * served, as is a topic of which a keyframe alone is damaged; a log that was not looked at whole, or is not sound, is
+ * looked at again at the next start.
  */
 import { CleanStop, Inspection } from './inspection.ts'
 import { DamagedLog, type Log } from './log.ts'
@@ -58,9 +59,10 @@ export class Custody {
     if (this.#inspection?.isComplete !== false && this.#damages.size === 0) this.#cleanStop.set()
   }
 
-  /** A damage, whenever it is found; the first of a topic is enough. */
+  /** A damage, whenever it is found; the first of a topic is enough, but for one that is of its past alone. */
   found(damage: Damage): void {
-    if (this.#damages.has(damage.topic)) return
+    const known = this.#damages.get(damage.topic)
+    if (known && (damage.isPast || !known.isPast)) return
     this.#damages.set(damage.topic, damage)
     if (!this.#log) return
     if (damage.topic === null) this.#tellUnsound(this.#unsound(damage.why))
@@ -77,8 +79,9 @@ export class Custody {
     }
   }
 
-  #setAside({ topic, why }: Damage): void {
+  #setAside({ topic, why, isPast }: Damage): void {
     if (topic === null) return
+    if (isPast) return this.#logger.error({ topic, why }, 'a past state of a topic is damaged; the topic is served')
     this.#logger.error({ topic, why }, 'a topic of the log is damaged and is set aside')
     this.#log?.quarantine(topic, why)
   }

@@ -2,7 +2,7 @@
  * The LMDB environment of a log: its five tables, and how their keys are made. The only importer of lmdb.
  *
  * `topics` name → a topic's own entry; `segments` (topic number, last seq) → the lines of one commit; `snapshots` topic
- * number → the newest one; `wakes` (instant, topic number) → the topic's name; `meta` the format and the epoch. Keys are big-endian, so a topic's segments lie in order.
+ * number → the newest one, and (topic number, seq) → those that are kept; `wakes` (instant, topic number) → the topic's name; `meta` the format and the epoch. Keys are big-endian, so a topic's segments lie in order.
  *
  * Always true: a value begins with the checksum of its place (`seal.ts`), since LMDB itself has no checksums.
  */
@@ -98,6 +98,9 @@ export function segmentKey(id: number, seq: number): Buffer {
   return key
 }
 
+/** Whether a key of `snapshots` is that of one that is kept: made as a segment's is. */
+export const isKeyframe = (key: Buffer): boolean => key.length > 4
+
 export const seqOf = (key: Buffer): number => key.readUIntBE(4, 6)
 
 /** 6 bytes instant, 4 bytes topic number. */
@@ -114,10 +117,18 @@ export const instantOf = (key: Buffer): number => key.readUIntBE(0, 6)
 /** The latest instant that a key can hold. */
 export const MAX_INSTANT = 2 ** 48 - 1
 
-/** The range of a topic's segments that end at `from` or later, up to `to`. */
+/** The range of a topic's segments that end at `from` or later, up to `to`; of its keyframes in their table. */
 export const segmentsOf = ({ id }: Pick<TopicEntry, 'id'>, from: number, to?: number) => ({
   start: segmentKey(id, from),
-  end: to === undefined ? segmentKey(id + 1, 0) : segmentKey(id, to + 1),
+  end: to === undefined ? topicKey(id + 1) : segmentKey(id, to + 1),
+})
+
+/** The range that holds the last of a topic's keyframes up to `to` alone. */
+export const lastKeyframeOf = ({ id }: Pick<TopicEntry, 'id'>, to: number) => ({
+  start: segmentKey(id, to),
+  end: segmentKey(id, 0),
+  reverse: true,
+  limit: 1,
 })
 
 /** The range that holds a topic's last segment alone. */

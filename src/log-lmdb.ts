@@ -9,6 +9,7 @@ import { statfsSync } from 'node:fs'
 import {
   FORMAT,
   instantOf,
+  lastKeyframeOf,
   lastSegmentOf,
   MAX_INSTANT,
   newEpoch,
@@ -93,7 +94,7 @@ class LmdbLog implements Log {
 
   async commit(batches: readonly Batch[]): Promise<CommitResult[]> {
     const results: CommitResult[] = []
-    const size = batches.reduce((sum, { lines, snapshot = '' }) => sum + lengthOf(lines) + snapshot.length, 0)
+    const size = batches.reduce((sum, batch) => sum + sizeOf(batch), 0)
     try {
       await this.#write(size, () => {
         for (const batch of batches) results.push(this.#append(batch))
@@ -110,8 +111,8 @@ class LmdbLog implements Log {
     await this.#write(0, () => void this.#store.meta.put('probe', sealMeta('probe', `${Date.now()}`)))
   }
 
-  #append({ topic: name, after, lines, snapshot, trim, wake }: Batch): CommitResult {
-    const { segments, snapshots } = this.#store
+  #append({ topic: name, after, lines, snapshot, keep, trim, wake }: Batch): CommitResult {
+    const { segments } = this.#store
     const known = standingOf(() => this.#topic(name) ?? UNBORN)
     if ('damaged' in known) return known
     if (known.last !== after) return { conflict: { actual: known.last } }
@@ -121,14 +122,16 @@ class LmdbLog implements Log {
       const key = segmentKey(topic.id, last)
       segments.put(key, seal(place(name, key), encodeSegment(lines)))
     }
-    if (snapshot) {
-      const key = topicKey(topic.id)
-      snapshots.put(key, seal(place(name, key), Buffer.from(snapshot)))
-    }
+    if (snapshot) this.#putSnapshot(topic, topicKey(topic.id), snapshot)
+    if (snapshot && keep) this.#putSnapshot(topic, segmentKey(topic.id, last), snapshot)
     topic.last = last
     if (trim !== undefined && trim > topic.trimmed) this.#trim(topic, trim)
     if (wake !== undefined && wake !== topic.wake) this.#wakeAt(topic, wake)
     return { last }
+  }
+
+  #putSnapshot({ name }: Topic, key: Buffer, line: string): void {
+    this.#store.snapshots.put(key, seal(place(name, key), Buffer.from(line)))
   }
 
   #wakeAt(topic: Topic, instant: number | null): void {
@@ -142,14 +145,18 @@ class LmdbLog implements Log {
     topics.put(topic.name, sealEntry(topic.name, topic))
   }
 
-  /** Forgets whole segments only, and never the last one: it says where the topic stands. */
+  /**
+   * Forgets whole segments only, and never the last one: it says where the topic stands. A keyframe at the end of what is
+   * forgotten stays.
+   */
   #trim(topic: Topic, upTo: number): void {
-    const { segments, topics } = this.#store
+    const { segments, snapshots, topics } = this.#store
     const keys = [...segments.getKeys(segmentsOf(topic, topic.trimmed + 1, Math.min(upTo, topic.last - 1)))]
     for (const key of keys) segments.remove(key)
     const lastKey = keys.at(-1)
     if (!lastKey) return
     topic.trimmed = seqOf(lastKey)
+    for (const key of [...snapshots.getKeys(segmentsOf(topic, 0, topic.trimmed - 1))]) snapshots.remove(key)
     topics.put(topic.name, sealEntry(topic.name, topic))
   }
 
@@ -169,11 +176,22 @@ class LmdbLog implements Log {
     return this.#topic(name)?.last ?? 0
   }
 
-  async getSnapshot(name: string): Promise<LogSnapshot | undefined> {
+  async getSnapshot(name: string, atOrBefore = Number.POSITIVE_INFINITY): Promise<LogSnapshot | undefined> {
     const topic = this.#topic(name)
-    const key = topic && topicKey(topic.id)
-    const value = key && this.#store.snapshots.get(key)
+    const newest = topic && this.#snapshotIn(topic, topicKey(topic.id))
+    if (!newest || newest.seq <= atOrBefore) return newest
+    const [key] = this.#store.snapshots.getKeys(lastKeyframeOf(topic, atOrBefore))
+    return key && this.#snapshotIn(topic, key)
+  }
+
+  #snapshotIn({ name }: Topic, key: Buffer): LogSnapshot | undefined {
+    const value = this.#store.snapshots.get(key)
     return value && decodeLine<LogSnapshot>(unseal(place(name, key), value).toString())
+  }
+
+  async keyframes(name: string): Promise<number[]> {
+    const topic = this.#topic(name)
+    return topic ? [...this.#store.snapshots.getKeys(segmentsOf(topic, 0))].map(seqOf) : []
   }
 
   async epoch(_topic: string): Promise<string> {
@@ -276,6 +294,9 @@ class LmdbLog implements Log {
     return topic
   }
 }
+
+/** Characters that are written; a keyframe goes down as the newest snapshot as well. */
+const sizeOf = ({ lines, snapshot = '', keep }: Batch): number => lengthOf(lines) + snapshot.length * (keep ? 2 : 1)
 
 /** What LMDB refused, by the cause that it hands out in a promise of its own. */
 async function refusalOf(error: Error & { commitError?: Promise<never> }): Promise<Error> {

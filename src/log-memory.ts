@@ -23,8 +23,11 @@ interface Topic {
   trimmed: number
   segments: { readonly last: number; readonly bytes: Buffer }[]
   snapshot?: string
+  keyframes: { readonly seq: number; readonly line: string }[]
   wake: number | null
 }
+
+const unborn = (): Topic => ({ last: 0, trimmed: 0, segments: [], keyframes: [], wake: null })
 
 export class MemoryLog implements Log {
   readonly #epoch = randomUUID().slice(0, 8)
@@ -37,13 +40,15 @@ export class MemoryLog implements Log {
 
   async probe(): Promise<void> {}
 
-  #append({ topic: name, after, lines, snapshot, trim, wake }: Batch): CommitResult {
-    const topic = standingOf((): Topic => this.#topic(name) ?? { last: 0, trimmed: 0, segments: [], wake: null })
+  #append({ topic: name, after, lines, snapshot, keep, trim, wake }: Batch): CommitResult {
+    const topic = standingOf((): Topic => this.#topic(name) ?? unborn())
     if ('damaged' in topic) return topic
     if (topic.last !== after) return { conflict: { actual: topic.last } }
     const last = after + lines.length
     if (lines.length > 0) topic.segments.push({ last, bytes: encodeSegment(lines) })
     if (snapshot) topic.snapshot = snapshot
+    if (snapshot && keep)
+      topic.keyframes = [...topic.keyframes.filter(({ seq }) => seq < last), { seq: last, line: snapshot }]
     if (trim !== undefined) this.#trim(topic, trim)
     topic.last = last
     if (wake !== undefined) topic.wake = wake
@@ -54,6 +59,7 @@ export class MemoryLog implements Log {
   #trim(topic: Topic, upTo: number): void {
     while (topic.segments.length > 1 && (topic.segments[0]?.last ?? Number.POSITIVE_INFINITY) <= upTo)
       topic.trimmed = topic.segments.shift()?.last ?? topic.trimmed
+    topic.keyframes = topic.keyframes.filter(({ seq }) => seq >= topic.trimmed)
   }
 
   async read(name: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
@@ -66,9 +72,16 @@ export class MemoryLog implements Log {
     return this.#topic(name)?.last ?? 0
   }
 
-  async getSnapshot(name: string): Promise<LogSnapshot | undefined> {
-    const line = this.#topic(name)?.snapshot
-    return line === undefined ? undefined : decodeLine<LogSnapshot>(line)
+  async getSnapshot(name: string, atOrBefore = Number.POSITIVE_INFINITY): Promise<LogSnapshot | undefined> {
+    const { snapshot, keyframes } = this.#topic(name) ?? unborn()
+    const newest = snapshot === undefined ? undefined : decodeLine<LogSnapshot>(snapshot)
+    if (!newest || newest.seq <= atOrBefore) return newest
+    const keyframe = keyframes.findLast(({ seq }) => seq <= atOrBefore)
+    return keyframe && decodeLine<LogSnapshot>(keyframe.line)
+  }
+
+  async keyframes(name: string): Promise<number[]> {
+    return (this.#topic(name) ?? unborn()).keyframes.map(({ seq }) => seq)
   }
 
   async epoch(): Promise<string> {

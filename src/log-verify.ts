@@ -6,6 +6,7 @@
  */
 import {
   instantOf,
+  isKeyframe,
   readEntry,
   readMeta,
   type Store,
@@ -21,7 +22,12 @@ export interface Damage {
   /** `null`: not one topic's, so that nothing in the environment can be trusted. */
   readonly topic: string | null
   readonly why: string
+  /** A keyframe alone: the topic is whole but for the states behind that one. */
+  readonly isPast?: true
 }
+
+/** What a damage is of. */
+type Whose = Omit<Damage, 'why'>
 
 /** A topic on the way through its segments. */
 interface Walked extends TopicEntry {
@@ -39,6 +45,7 @@ const STEP = 256
 export function* verify(store: Store): Generator<Damage | undefined> {
   yield* verifyMeta(store)
   const byId = new Map<number, Walked>()
+  const ownerOf = (id: number): Whose => ({ topic: byId.get(id)?.name ?? null })
   yield* each(
     store.topics,
     'topics',
@@ -47,7 +54,7 @@ export function* verify(store: Store): Generator<Damage | undefined> {
       if (byId.has(entry.id)) throw new DamagedLog(`its number is that of ${byId.get(entry.id)?.name} as well`)
       byId.set(entry.id, { ...entry, name, last: entry.trimmed })
     },
-    (name) => name,
+    (name) => ({ topic: name }),
   )
   yield* each(
     store.segments,
@@ -57,7 +64,7 @@ export function* verify(store: Store): Generator<Damage | undefined> {
       if (!topic) throw new DamagedLog(`a segment belongs to no topic (number ${topicOf(key)})`)
       verifySegment(topic, key, value)
     },
-    (key) => byId.get(topicOf(key))?.name ?? null,
+    (key) => ownerOf(topicOf(key)),
   )
   yield* each(
     store.snapshots,
@@ -65,12 +72,9 @@ export function* verify(store: Store): Generator<Damage | undefined> {
     (key, value) => {
       const topic = byId.get(topicOf(key))
       if (!topic) throw new DamagedLog(`a snapshot belongs to no topic (number ${topicOf(key)})`)
-      const { seq } = decodeLine<LogSnapshot>(unseal(place(topic.name, key), value).toString())
-      if (seq > topic.last || seq < topic.trimmed) {
-        throw new DamagedLog(`its snapshot is at ${seq}, its records go from ${topic.trimmed + 1} to ${topic.last}`)
-      }
+      verifySnapshot(topic, key, value)
     },
-    (key) => byId.get(topicOf(key))?.name ?? null,
+    (key) => ({ ...ownerOf(topicOf(key)), ...(isKeyframe(key) && byId.has(topicOf(key)) && { isPast: true }) }),
   )
   yield* each(
     store.wakes,
@@ -81,7 +85,7 @@ export function* verify(store: Store): Generator<Damage | undefined> {
       if (unseal(place(topic.name, key), value).toString() !== topic.name || instantOf(key) !== topic.wake)
         throw new DamagedLog(`it is to be looked at at ${topic.wake}, and is listed otherwise`)
     },
-    (key) => byId.get(wakingTopicOf(key))?.name ?? null,
+    (key) => ownerOf(wakingTopicOf(key)),
   )
 }
 
@@ -105,6 +109,13 @@ function verifySegment(topic: Walked, key: Buffer, value: Buffer): void {
   if (records.at(-1)?.seq !== seq) throw new DamagedLog(`a segment that should end at ${seq} does not`)
 }
 
+function verifySnapshot({ name, trimmed, last }: Walked, key: Buffer, value: Buffer): void {
+  const { seq } = decodeLine<LogSnapshot>(unseal(place(name, key), value).toString())
+  if (seq > last || seq < trimmed)
+    throw new DamagedLog(`its snapshot is at ${seq}, its records go from ${trimmed + 1} to ${last}`)
+  if (isKeyframe(key) && seq !== seqOf(key)) throw new DamagedLog(`its keyframe of ${seqOf(key)} is at ${seq}`)
+}
+
 interface Table<K> {
   getRange(): Iterable<{ key: K; value: Buffer }>
   getStats(): object
@@ -115,12 +126,12 @@ function* each<K>(
   table: Table<K>,
   what: string,
   look: (key: K, value: Buffer) => void,
-  topicOf: (key: K) => string | null,
+  whose: (key: K) => Whose,
 ): Generator<Damage | undefined> {
   let count = 0
   for (const { key, value } of table.getRange()) {
     const why = faultOf(() => look(key, value))
-    if (why !== undefined) yield { topic: topicOf(key), why }
+    if (why !== undefined) yield { ...whose(key), why }
     else if (count % STEP === 0) yield undefined
     count++
   }

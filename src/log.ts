@@ -5,6 +5,8 @@
  * Always true: what a `commit` resolved survives `kill -9` and a power cut; records of a topic are read in order,
  * without a hole; a record whose CRC32 does not hold is never returned. Only the head of a topic is ever forgotten, and
  * only behind a snapshot.
+ *
+ * A snapshot that is kept is a keyframe: the records behind it give every later state, however much lies before it.
  */
 import { crc32 } from 'node:zlib'
 import type { Operation } from './patch.ts'
@@ -40,7 +42,9 @@ export interface Batch {
   readonly lines: readonly string[]
   /** The line of a `LogSnapshot`. */
   readonly snapshot?: string
-  /** Records up to this seq may be forgotten: a snapshot stands at or behind it. */
+  /** The snapshot is a keyframe: it is held until records behind it are forgotten, whatever newer ones come. */
+  readonly keep?: true
+  /** Records up to this seq may be forgotten, and the keyframes before it: a snapshot stands at or behind it. */
   readonly trim?: number
   /**
    * When the topic wants to be looked at, until another commit says otherwise: Unix epoch milliseconds, 0 for the next
@@ -77,8 +81,10 @@ export interface Log {
   read(topic: string, range: { after: number; limit: number }): Promise<LogRecord[]>
   /** The last seq of a topic, 0 when nothing was ever appended. */
   last(topic: string): Promise<number>
-  /** The newest snapshot of a topic. @throws {DamagedLog} */
-  getSnapshot(topic: string): Promise<LogSnapshot | undefined>
+  /** The newest snapshot of a topic, or the newest at or before a seq that is still held. @throws {DamagedLog} */
+  getSnapshot(topic: string, atOrBefore?: number): Promise<LogSnapshot | undefined>
+  /** The seqs of a topic's keyframes, in order; they are not read. */
+  keyframes(topic: string): Promise<number[]>
   /** Which life of the log a topic's seqs count in; changes when a log was lost, reset or restored from a backup. */
   epoch(topic: string): Promise<string>
   /** Topics that want to be looked at between two instants, both included, the earliest first. */

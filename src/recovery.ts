@@ -20,6 +20,8 @@ export interface Recovered {
   readonly seq: number
   /** The seq of its newest snapshot, 0 where there is none. */
   readonly snapshot: number
+  /** The seqs of its keyframes. */
+  readonly keyframes: readonly number[]
   readonly document: RoomDocument | undefined
   readonly keys: DedupeWindow
 }
@@ -49,12 +51,14 @@ export async function recover(log: Log, room: string): Promise<Recovered> {
     if (record.key !== undefined && record.from !== null) keys.use(record.from, record.key, record.seq, record.time)
     seq = record.seq
   }
-  return { epoch: await log.epoch(room), seq, snapshot: snapshot?.seq ?? 0, document: sealJson(document), keys }
+  const [epoch, keyframes] = [await log.epoch(room), await log.keyframes(room)]
+  return { epoch, seq, snapshot: snapshot?.seq ?? 0, keyframes, document: sealJson(document), keys }
 }
 
 /**
- * The oldest state of a room to which the log holds every record that followed: before its birth, or its newest snapshot.
- * `missed` are records that are held, and lie before it. @throws {DamagedLog}
+ * The oldest state of a room to which the log holds every record that followed: before its birth, its first
+ * keyframe, or its newest snapshot. `missed` are records that are held, and lie before it, as in a log that was trimmed
+ * before there were keyframes. @throws {DamagedLog}
  */
 export async function oldestOf(
   log: Log,
@@ -62,7 +66,8 @@ export async function oldestOf(
 ): Promise<{ seq: number; document: RoomDocument | undefined; missed: number }> {
   const [first] = await log.read(room, { after: 0, limit: 1 })
   if (first?.seq === 1) return { seq: 0, document: undefined, missed: 0 }
-  const snapshot = await log.getSnapshot(room)
+  const [keyframe] = await log.keyframes(room)
+  const snapshot = await log.getSnapshot(room, keyframe)
   if (!snapshot) throw new DamagedLog(`there is no snapshot before record ${first?.seq}`)
   const missed = Math.max(0, snapshot.seq + 1 - (first?.seq ?? snapshot.seq + 1))
   return { seq: snapshot.seq, document: (snapshot.state as StoredState).document, missed }

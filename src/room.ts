@@ -166,9 +166,9 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   }
 
   /** From which recovery goes on, and how far the log may forget what lies before. */
-  #snapshot(seq: number, document: RoomDocument, time: number): Pick<Batch, 'snapshot' | 'trim'> {
+  #snapshot(seq: number, document: RoomDocument, time: number): Pick<Batch, 'snapshot' | 'keep' | 'trim'> {
     const snapshot = snapshotLine(seq, document, this.#keys, time)
-    return { snapshot, trim: this.#retention.snapshotAt(seq, snapshot.length, time) }
+    return { snapshot, ...this.#retention.snapshotAt(seq, snapshot.length, time) }
   }
 
   /** 3: what changed for those who watch. */
@@ -192,13 +192,13 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
 
   async load(): Promise<void> {
     await this.#letters.load()
-    const { epoch, seq, snapshot, document, keys } = await recover(this.log, this.name)
+    const { epoch, seq, snapshot, keyframes, document, keys } = await recover(this.log, this.name)
     this.#keys = keys
     const migrated = document && this.#hosted.migrate(document)
     this.#state = migrated && this.#hosted.restore(migrated)
     this.#outdated = migrated === document ? undefined : document
     this.audience.begin(epoch, seq, this.#state)
-    this.#retention.begin(seq, snapshot, Date.now())
+    this.#retention.begin(snapshot, keyframes, Date.now())
     this.#members = new Members()
     for (const [id, who] of this.attendance.everybody()) this.#members.add(id, who.user)
     this.#members.believed(document?.present ?? [])

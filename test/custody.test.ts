@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { Custody } from '../src/custody.ts'
-import { segmentKey } from '../src/lmdb-store.ts'
+import { readEntry, segmentKey } from '../src/lmdb-store.ts'
 import { flip, tamper } from './fixtures/damage.ts'
 import { Gate, holdBack, serverHere } from './fixtures/here.ts'
 import { ROOT, ServerProcess, startServer } from './fixtures/server.ts'
@@ -94,6 +94,24 @@ t.test('CUST-2 ERR-12 a room whose record is spoiled is set aside, and the other
   t.equal(response.status, 503)
   t.match(await server.said(/is set aside/), /"topic":"counter\/spoiled"/)
 
+  t.equal(await server.end('SIGTERM'), 0)
+  server.stderr = ''
+  await server.start()
+  t.match(server.stderr, LOOKING, 'what is not sound is looked at at every start')
+})
+
+t.test('CUST-8 a room of which a past state is spoiled is served, and that is told', async (t) => {
+  const server = await killedServer(t, (data) =>
+    tamper(data, ({ snapshots, topics }) => {
+      const { id } = readEntry('counter/spoiled', topics.get('counter/spoiled') as Buffer)
+      snapshots.putSync(segmentKey(id, 50), Buffer.from('nonsense'))
+    }),
+  )
+  await server.start()
+  const ann = await Tab.open(server, 'ann')
+  for (const room of ['counter/spoiled', 'counter/well'])
+    t.match(await ann.ask({ type: 'send', room, event: { type: 'increment' } }), { type: 'ok', seq: 113 })
+  t.match(await server.said(/a past state of a topic is damaged/), /"topic":"counter\/spoiled"/)
   t.equal(await server.end('SIGTERM'), 0)
   server.stderr = ''
   await server.start()

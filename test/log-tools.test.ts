@@ -5,6 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { encodeLine } from '../src/log.ts'
+import { openLmdbLog, openLmdbLogToRead } from '../src/log-lmdb.ts'
 import { logCommand } from '../src/log-tools.ts'
 import { flip } from './fixtures/damage.ts'
 import { ROOT, type ServerProcess, startServer } from './fixtures/server.ts'
@@ -193,4 +195,28 @@ t.test('TOOL-5 whoever has read enough ends it without a complaint', async (t) =
   child.stdout.once('data', () => child.stdout.destroy())
   const [code] = await once(child, 'exit')
   t.strictSame([code, complained], [0, ''])
+})
+
+t.test('TOOL-6 a backup has the keyframes, and one that is damaged is named', async (t) => {
+  const [data, copy] = [newFolder(t), join(newFolder(t), 'copy')]
+  const made = openLmdbLog(data)
+  for (let seq = 1; seq <= 4; seq++) {
+    const lines = [encodeLine({ seq, event: { type: 'count' }, from: null, time: seq, ops: [] })]
+    const snapshot = encodeLine({ seq, state: `state ${seq}` })
+    await made.commit([{ topic: 'light/a', after: seq - 1, lines, snapshot, keep: true, trim: seq > 2 ? 2 : 0 }])
+  }
+  await made.close()
+  t.match(await log(data, 'verify'), { code: 0 })
+  t.match(await log(data, 'ls'), { said: ['light/a  3 to 4', '1 topic'] })
+  t.match(await log(data, 'backup', copy), { code: 0 })
+  const copied = openLmdbLogToRead(copy)
+  t.strictSame(await copied.keyframes('light/a'), [2, 3, 4])
+  t.strictSame(await copied.getSnapshot('light/a', 2), { seq: 2, state: 'state 2' })
+  await copied.close()
+  flip(join(data, 'log.mdb'), 'state 3')
+  t.match(await log(data, 'verify'), {
+    code: 1,
+    said: [/^light\/a: .*CRC32$/],
+    complained: [/ is damaged in 1 place$/],
+  })
 })

@@ -469,6 +469,7 @@ function contract(engine: string, open: (t: Test) => Log): void {
       await t.rejects(log.read('chat/a', ALL), refused)
       await t.rejects(log.last('chat/a'), refused)
       await t.rejects(log.getSnapshot('chat/a'), refused)
+      await t.rejects(log.keyframes('chat/a'), refused)
       const results = await log.commit([batch('chat/b', 3, 4), batch('chat/a', 3, 4), batch('chat/c', 0, 1)])
       t.match(results, [{ last: 4 }, { damaged: /chat\/a.*a segment is spoiled/ }, { last: 1 }])
       t.strictSame(await seqs(log, 'chat/b'), [1, 2, 3, 4])
@@ -505,6 +506,96 @@ function contract(engine: string, open: (t: Test) => Log): void {
       ])
     },
   )
+
+  t.test(`LOG-46 ${engine}: a snapshot that is kept is there when newer ones have come`, async (t) => {
+    const log = open(t)
+    const at = (topic: string, after: number, last: number): Batch => ({
+      ...batch(topic, after, last),
+      snapshot: encodeLine({ seq: last, state: `${topic} at ${last}` }),
+    })
+    for (const topic of ['chat/a', 'chat/b']) {
+      await log.commit([{ ...at(topic, 0, 300), keep: true }])
+      await log.commit([at(topic, 300, 310)])
+      await log.commit([{ ...at(topic, 310, 320), keep: true }])
+    }
+    t.strictSame(await log.getSnapshot('chat/a', 320), { seq: 320, state: 'chat/a at 320' }, 'the newest')
+    await log.commit([at('chat/a', 320, 330), { ...batch('chat/c', 0, 1), keep: true }])
+    t.strictSame(await log.getSnapshot('chat/a'), { seq: 330, state: 'chat/a at 330' })
+    for (const topic of ['chat/a', 'chat/b']) {
+      t.strictSame(await log.keyframes(topic), [300, 320])
+      for (const [place, seq] of [
+        [319, 300],
+        [300, 300],
+        [320, 320],
+      ] as const)
+        t.strictSame(await log.getSnapshot(topic, place), { seq, state: `${topic} at ${seq}` }, `at or before ${place}`)
+      t.equal(await log.getSnapshot(topic, 299), undefined)
+      t.equal(await log.getSnapshot(topic, 0), undefined)
+    }
+    t.strictSame(await log.keyframes('chat/c'), [], 'without a snapshot there is none to keep')
+    t.strictSame(await log.keyframes('chat/unborn'), [])
+    t.equal(await log.getSnapshot('chat/unborn', 9), undefined)
+  })
+
+  t.test(
+    `LOG-47 ${engine}: what is kept goes with the records before it, and the one that they end at stays`,
+    async (t) => {
+      const log = open(t)
+      for (let after = 0; after < 50; after += 10) {
+        const snapshot = encodeLine({ seq: after + 10, state: after })
+        for (const topic of ['chat/a', 'chat/b'])
+          await log.commit([{ ...batch(topic, after, after + 10), snapshot, keep: true }])
+      }
+      await log.commit([{ topic: 'chat/a', after: 50, lines: [], trim: 30 }])
+      t.strictSame(await log.keyframes('chat/a'), [30, 40, 50])
+      t.strictSame(await seqs(log, 'chat/a'), counted(31, 50), 'exactly behind it')
+      t.strictSame(await log.getSnapshot('chat/a', 35), { seq: 30, state: 20 })
+      t.equal(await log.getSnapshot('chat/a', 29), undefined)
+      const late = {
+        ...batch('chat/a', 20, 60),
+        snapshot: encodeLine({ seq: 60, state: 'late' }),
+        keep: true,
+        trim: 40,
+      } as const
+      t.strictSame(await log.commit([late]), [{ conflict: { actual: 50 } }])
+      t.strictSame(await log.keyframes('chat/a'), [30, 40, 50], 'a conflict neither keeps nor forgets')
+      t.strictSame(await log.keyframes('chat/b'), [10, 20, 30, 40, 50], 'the other topic is as it was')
+    },
+  )
+
+  t.test(`LOG-48 ${engine}: any snapshots, kept or not, and trims leave what a plain list would`, async (t) => {
+    const log = open(t)
+    let run = 0
+    const step = fc.record({
+      count: fc.integer({ min: 1, max: 4 }),
+      how: fc.constantFrom('none', 'newest', 'keyframe'),
+      trim: fc.option(fc.nat(30), { nil: undefined }),
+    })
+    const property = fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
+      const topic = `run/${run++}`
+      let [last, newest] = [0, 0]
+      let kept: number[] = []
+      for (const { count, how, trim } of steps) {
+        const [after, seq] = [last, last + count]
+        const snapshot = how !== 'none' && { snapshot: encodeLine({ seq, state: `${topic} ${seq}` }) }
+        const more = { ...(how === 'keyframe' && { keep: true as const }), ...(trim !== undefined && { trim }) }
+        await log.commit([{ ...batch(topic, after, seq), ...snapshot, ...more }])
+        last = seq
+        if (how !== 'none') newest = seq
+        if (how === 'keyframe') kept.push(seq)
+        const [first = 1] = await seqs(log, topic)
+        kept = kept.filter((seq) => seq >= first - 1)
+        assert.deepEqual(await log.keyframes(topic), kept)
+      }
+      for (let place = 0; place <= last + 1; place++) {
+        const seq = newest > 0 && newest <= place ? newest : newest > 0 && kept.findLast((seq) => seq <= place)
+        const wanted = seq ? { seq, state: `${topic} ${seq}` } : undefined
+        assert.deepEqual(await log.getSnapshot(topic, place), wanted)
+      }
+    })
+    const result = await fc.check(property, { numRuns: 100 })
+    t.equal(fc.defaultReportMessage(result), undefined)
+  })
 
   t.test(`LOG-39 ${engine}: a probe changes nothing`, async (t) => {
     const log = open(t)
@@ -777,6 +868,18 @@ async function twoTopics(t: Test): Promise<string> {
   return folder
 }
 
+t.test('LOG-49 a log that is opened again has its keyframes, and forgets them in their turn', async (t) => {
+  const folder = temporaryFolder(t)
+  for (let after = 0; after < 40; after += 10) {
+    const log = openLmdbLog(folder)
+    t.strictSame(await log.keyframes('chat/a'), after > 0 ? [...(after > 10 ? [after - 10] : []), after] : [])
+    const snapshot = encodeLine({ seq: after + 10, state: after + 10 })
+    await log.commit([{ ...batch('chat/a', after, after + 10), snapshot, keep: true, trim: after }])
+    if (after > 0) t.strictSame(await log.getSnapshot('chat/a', after + 9), { seq: after, state: after })
+    await log.close()
+  }
+})
+
 t.test('LOG-41 a whole and sound value in the place of another is refused', async (t) => {
   const swaps: Record<string, (store: Store) => void> = {
     'a commit of another topic': ({ segments }) => swap(segments, segmentKey(1, 3), segmentKey(2, 3)),
@@ -846,6 +949,18 @@ t.test('LOG-43 looking at everything finds each damage, by its topic where it is
       ['chat/c'],
       /its number is that of chat\/b as well/,
     ],
+    [
+      'a keyframe in the place of another',
+      ({ snapshots }) => snapshots.putSync(segmentKey(2, 3), sealedSnapshot('chat/b', 2, 4, segmentKey(2, 3))),
+      ['chat/b'],
+      /its keyframe of 3 is at 4/,
+    ],
+    [
+      'a keyframe of no topic',
+      ({ snapshots }) => snapshots.putSync(segmentKey(9, 3), Buffer.from('lost')),
+      [null],
+      /belongs to no topic/,
+    ],
     ['no epoch', ({ meta }) => meta.removeSync('epoch'), [null], /epoch is missing/],
   ]
   for (const [what, change, topics, why] of damages) {
@@ -859,8 +974,29 @@ t.test('LOG-43 looking at everything finds each damage, by its topic where it is
   }
 })
 
-function sealedSnapshot(topic: string, id: number, seq: number): Buffer {
-  const key = topicKey(id)
+t.test('LOG-50 damage of a keyframe is told as one of the past alone, and what stands elsewhere is not', async (t) => {
+  const folder = temporaryFolder(t)
+  const log = openLmdbLog(folder)
+  for (let after = 0; after < 30; after += 10) {
+    const snapshot = encodeLine({ seq: after + 10, state: `state ${after + 10}` })
+    await log.commit([{ ...batch('chat/a', after, after + 10), snapshot, keep: true }])
+  }
+  await log.close()
+  flip(join(folder, 'log.mdb'), 'state 20')
+  const store = openStore(folder, { readOnly: true })
+  const found = [...verify(store)].filter((damage) => damage !== undefined)
+  t.match(found, [{ topic: 'chat/a', isPast: true, why: /CRC32/ }])
+  t.equal(found.length, 1)
+  await store.root.close()
+  const again = openIn(t, folder)
+  await t.rejects(again.getSnapshot('chat/a', 25), DamagedLog)
+  t.strictSame(await again.getSnapshot('chat/a'), { seq: 30, state: 'state 30' })
+  t.strictSame(await again.getSnapshot('chat/a', 19), { seq: 10, state: 'state 10' })
+  t.strictSame(await again.keyframes('chat/a'), [10, 20, 30])
+  t.strictSame(await again.commit([batch('chat/a', 30, 31)]), [{ last: 31 }])
+})
+
+function sealedSnapshot(topic: string, id: number, seq: number, key = topicKey(id)): Buffer {
   return seal(place(topic, key), Buffer.from(encodeLine({ seq, state: null })))
 }
 

@@ -126,7 +126,10 @@ async function damagesOf(data: string): Promise<Map<string, string>> {
   if (!existsSync(logFile(data))) throw new Error(`${data} holds no log; name its folder with --data`)
   const damages = new Map<string, string>()
   const whole: string[] = []
-  await new Inspection(data, ({ topic, why }) => void (topic === null ? whole.push(why) : damages.set(topic, why))).done
+  await new Inspection(data, ({ topic, why, isPast }) => {
+    if (topic === null) whole.push(why)
+    else if (!isPast) damages.set(topic, why)
+  }).done
   if (whole[0] !== undefined) throw new Error(`the log in ${data} is damaged: ${whole[0]}; see "chartroom log verify"`)
   return damages
 }
