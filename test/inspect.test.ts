@@ -17,11 +17,16 @@ import { RoomSight } from '../src/inspect/room-sight.ts'
 import type { Sight } from '../src/inspect/sight.ts'
 import { Watch } from '../src/inspect/watch.ts'
 import { Journal } from '../src/journal.ts'
+import { segmentKey } from '../src/lmdb-store.ts'
+import { encodeLine, type Log } from '../src/log.ts'
+import { openLmdbLog } from '../src/log-lmdb.ts'
 import { MemoryLog } from '../src/log-memory.ts'
 import { createLogger } from '../src/logger.ts'
 import { diff } from '../src/patch.ts'
+import { recover } from '../src/recovery.ts'
 import type { Rooms } from '../src/rooms.ts'
 import { asWritten, blocks } from './fixtures/as-written.ts'
+import { tamper } from './fixtures/damage.ts'
 import { around, serverHere } from './fixtures/here.ts'
 import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
@@ -324,32 +329,37 @@ t.test('the feed', async (t) => {
   })
 
   t.test(
-    'where the head of the log was trimmed, what can be rebuilt is shown, and what is first is said',
+    'where the head of the log was trimmed, every record that is held has its state, as it was live',
     async (t) => {
       const room = 'brief/trimmed'
-      for (let i = 0; i < 22; i++) await send(ann, room, 'count')
+      const live = new Map<number, { value: unknown; context: unknown }>()
+      for (let i = 0; i < 32; i++) {
+        await send(ann, room, i % 3 === 0 ? 'turn' : 'count')
+        const { seq, state } = await ann.ask({ type: 'get', room })
+        live.set(seq, { value: state.value, context: state.context })
+      }
       const eye = await look(t, server)
       const actor = `room:${room}`
       const { first, last, steps } = await eye.ask({ type: 'history', actor })
-      t.ok(first > 1, 'the head is gone')
-      t.equal(last, 23)
+      t.ok(first > 10 && first <= 33 - 7 + 1, `the head is gone, and the policy is kept: ${first}`)
+      t.equal(last, 33)
+      const held = Array.from({ length: last - first + 1 }, (_, i) => first + i)
       t.same(
-        steps.map(({ seq }: Frame) => seq),
-        Array.from({ length: last - first + 1 }, (_, i) => first + i),
+        steps.map(({ seq, value }: Frame) => ({ seq, value })),
+        held.map((seq) => ({ seq, value: live.get(seq)?.value })),
       )
-      const now = await eye.ask({ type: 'moment', actor, seq: 23 })
-      t.match(now, { context: { count: 22 }, last: 23 })
-      t.ok(now.first >= first && now.first < 23)
-      t.match(await eye.ask({ type: 'moment', actor, seq: now.first }), { context: { count: now.first - 1 } })
-      t.match(await eye.ask({ type: 'moment', actor, seq: now.first - 1 }), { code: 'unknown_seq', first: now.first })
-      const unknown = steps.filter(({ seq }: Frame) => seq < now.first)
       t.ok(
-        unknown.every(({ value, active }: Frame) => value === null && active.length === 0),
-        'nothing is guessed',
+        steps.every(({ edges }: Frame) => edges.length === 1),
+        'also of the first it is known what it was before',
       )
-      t.match(
-        steps.find(({ seq }: Frame) => seq === now.first + 1),
-        { value: 'a', edges: ['brief:0'] },
+      for (const seq of held)
+        t.match(await eye.ask({ type: 'moment', actor, seq }), { seq, first, last, ...live.get(seq) })
+      t.match(await eye.ask({ type: 'moment', actor, seq: first - 1 }), { code: 'unknown_seq', first, last })
+      const [heading = '', ...records] = (await http(server, `/inspect/export/${room}`)).body.trim().split('\n')
+      t.match(JSON.parse(heading), { start: { seq: first - 1, document: live.get(first - 1) } })
+      t.same(
+        records.map((line) => JSON.parse(line).seq),
+        held,
       )
     },
   )
@@ -712,6 +722,56 @@ t.test('what is hidden: redacted ops lead from one redacted document to the next
   )
   const plain = { x: [{ y: 1 }] }
   t.equal(redactor.value(plain), plain, 'what holds nothing to hide is the same object')
+})
+
+/** A log of `room` with the counts 1 to `last`, a snapshot each ten records, and its head trimmed to `trim`. */
+async function countedTo(log: Log, room: string, { last, trim, keep }: { last: number; trim: number; keep: boolean }) {
+  for (let seq = 1; seq <= last; seq++) {
+    const document = { value: {}, context: { count: seq }, children: {}, invokes: {}, delays: [], present: [] }
+    const ops =
+      seq === 1 ? [{ op: 'add', path: '', value: document }] : [{ op: 'replace', path: '/context/count', value: seq }]
+    const lines = [encodeLine({ seq, event: { type: 'count' }, from: 'ann', time: seq, ops })]
+    const snapshot = seq % 10 === 0 && { snapshot: encodeLine({ seq, state: { document, keys: [] } }) }
+    await log.commit([{ topic: room, after: seq - 1, lines, ...snapshot, ...(snapshot && keep && { keep }) }])
+  }
+  await log.commit([{ topic: room, after: last, lines: [], trim }])
+}
+
+const countAt = async (moments: Moments, room: string, seq: number) =>
+  ((await moments.at(room, seq))?.document.context as { count: number } | undefined)?.count
+
+t.test('a log that was trimmed before there were keyframes: what is not known is not guessed', async (t) => {
+  const log = new MemoryLog()
+  await countedTo(log, 'light/old', { last: 45, trim: 23, keep: false })
+  const moments = new Moments(log)
+  t.match(await moments.extentOf('light/old'), { held: 24, first: 40, last: 45 })
+  t.equal(await countAt(moments, 'light/old', 39), undefined)
+  const known: (number | undefined)[] = []
+  for await (const { before, after } of moments.passages('light/old', 23, 45))
+    known.push((before?.context as { count: number })?.count, (after?.context as { count: number })?.count)
+  t.same(
+    known.filter((count) => count !== undefined),
+    [40, 40, 41, 41, 42, 42, 43, 43, 44, 44, 45],
+  )
+  t.equal(await countAt(new Moments(log), 'light/old', 41), 41)
+})
+
+t.test('a keyframe that is damaged takes the states behind it with it, and nothing else', async (t) => {
+  const folder = t.testdir()
+  const made = openLmdbLog(folder)
+  await countedTo(made, 'light/a', { last: 45, trim: 20, keep: true })
+  await made.close()
+  await tamper(folder, ({ snapshots }) => snapshots.putSync(segmentKey(1, 30), Buffer.from('nonsense')))
+  const log = openLmdbLog(folder)
+  t.teardown(() => log.close())
+  const counts = async (...seqs: number[]) => {
+    const found: unknown[] = []
+    for (const seq of seqs) found.push(await countAt(new Moments(log), 'light/a', seq).catch(({ name }: Error) => name))
+    return found
+  }
+  t.match(await new Moments(log).extentOf('light/a'), { held: 21, first: 21, last: 45 })
+  t.same(await counts(21, 29, 30, 39, 40, 45), [21, 29, 'DamagedLog', 'DamagedLog', 40, 45])
+  t.match(await recover(log, 'light/a'), { seq: 45, document: { context: { count: 45 } }, keyframes: [20, 30, 40] })
 })
 
 t.test('a room that is set aside says why it cannot be read', async (t) => {

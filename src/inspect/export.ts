@@ -33,9 +33,9 @@ export async function exported(
   version: string,
   moments: Moments,
 ): Promise<string | Failure> {
-  const { epoch, first, last } = await moments.extentOf(room)
+  const { epoch, last } = await moments.extentOf(room)
   if (last === 0) return failure('unknown_seq', `nothing is stored of ${room}`)
-  const start = first > 1 ? await moments.at(room, first) : undefined
+  const start = await moments.oldest(room)
   const shown = start && { seq: start.seq, document: redactor.document(start.document) }
   const heading: Heading = { chartroom: 1, room, machine, version, epoch, ...(shown && { start: shown }) }
   const lines = [JSON.stringify(heading)]

@@ -3,12 +3,14 @@
  * the records behind that.
  *
  * Always true: no room is activated and no code of a machine is run, so those that sleep, and those that failed, can be
- * looked at; what was trimmed away cannot be rebuilt, and is never guessed.
+ * looked at; every record that is held has its state, since a keyframe stands where the log begins (docs/decisions/0013);
+ * what was trimmed away cannot be rebuilt, and is never guessed.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { RoomDocument } from '../document.ts'
-import type { Log, LogRecord } from '../log.ts'
+import type { Log, LogRecord, LogSnapshot } from '../log.ts'
 import { applyPatch } from '../patch.ts'
+import { oldestOf } from '../recovery.ts'
 
 export interface Moment {
   readonly seq: number
@@ -49,8 +51,20 @@ export class Moments {
     const last = await this.#log.last(room)
     const [head] = await this.#log.read(room, { after: 0, limit: 1 })
     const held = head?.seq ?? last
-    const first = held === 1 ? 1 : ((await this.#stored(room))?.seq ?? held)
-    return { epoch, held, first, last }
+    return { epoch, held, first: await this.#firstKnown(room, held), last }
+  }
+
+  /** Later than what is held where the log was trimmed before there were keyframes. */
+  async #firstKnown(room: string, held: number): Promise<number> {
+    if (held <= 1) return held
+    const [oldest = (await this.#log.getSnapshot(room))?.seq ?? held] = await this.#log.keyframes(room)
+    return Math.max(held, oldest)
+  }
+
+  /** The state behind which everything is known; `undefined` where that is the birth. @throws {DamagedLog} */
+  async oldest(room: string): Promise<Moment | undefined> {
+    const { seq, document } = await oldestOf(this.#log, room)
+    return document && { seq, document }
   }
 
   /** The room right after the record `seq`; `undefined` where that cannot be rebuilt. @throws {DamagedLog} */
@@ -75,22 +89,22 @@ export class Moments {
    * @param start the room at `after`, where it is known
    */
   async *passages(room: string, after: number, upTo: number, start?: RoomDocument): AsyncGenerator<Passage> {
-    const stored = await this.#stored(room)
     const epoch = await this.#log.epoch(room)
     let document = start
-    let isKnown = start !== undefined || after === 0
+    let stored: Moment | undefined
     for (let place = after; place < upTo; ) {
       const page = await this.#log.read(room, { after: place, limit: Math.min(PAGE, upTo - place) })
-      if (page.length === 0) return
-      if (page[0]?.seq !== place + 1) isKnown = false
+      const first = page[0]?.seq
+      if (first === undefined) return
+      if (first !== place + 1) document = undefined
+      if (!document && first > 1) stored ??= await this.oldest(room)
       for (const record of page) {
-        const before = isKnown ? document : undefined
-        if (isKnown) document = applyPatch(document as RoomDocument, record.ops)
-        else if (record.seq === stored?.seq) [document, isKnown] = [stored.document, true]
-        yield { record, before, after: isKnown ? document : undefined }
+        const before = document ?? stateAt(stored, record.seq - 1)
+        document = before || record.seq === 1 ? applied(before, record) : stateAt(stored, record.seq)
+        yield { record, before, after: document }
         place = record.seq
       }
-      if (isKnown && document) this.#remember({ room, epoch, seq: place, document })
+      if (document) this.#remember({ room, epoch, seq: place, document })
       await setImmediate()
     }
   }
@@ -99,18 +113,12 @@ export class Moments {
   async #nearest(room: string, seq: number): Promise<{ seq: number; document: RoomDocument | undefined } | undefined> {
     const epoch = await this.#log.epoch(room)
     const known = this.#remembered.filter((each) => each.room === room && each.epoch === epoch && each.seq <= seq)
-    const stored = await this.#stored(room)
-    if (stored && stored.seq <= seq) known.push({ ...stored, room, epoch })
+    const stored = await this.#log.getSnapshot(room, seq)
+    if (stored) known.push({ ...momentOf(stored), room, epoch })
     const nearest = known.sort((a, b) => b.seq - a.seq)[0]
     if (nearest) return nearest
     const [head] = await this.#log.read(room, { after: 0, limit: 1 })
     return head?.seq === 1 ? { seq: 0, document: undefined } : undefined
-  }
-
-  /** The newest state that the log has stored as a whole. */
-  async #stored(room: string): Promise<Moment | undefined> {
-    const snapshot = await this.#log.getSnapshot(room)
-    return snapshot && { seq: snapshot.seq, document: (snapshot.state as { document: RoomDocument }).document }
   }
 
   #remember(moment: Moment & { room: string; epoch: string }): void {
@@ -120,3 +128,14 @@ export class Moments {
     if (this.#remembered.length > REMEMBERED) this.#remembered.shift()
   }
 }
+
+const momentOf = ({ seq, state }: LogSnapshot): Moment => ({
+  seq,
+  document: (state as { document: RoomDocument }).document,
+})
+
+const stateAt = (moment: Moment | undefined, seq: number): RoomDocument | undefined =>
+  moment?.seq === seq ? moment.document : undefined
+
+const applied = (before: RoomDocument | undefined, { ops }: LogRecord): RoomDocument =>
+  applyPatch(before as RoomDocument, ops)

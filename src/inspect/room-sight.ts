@@ -55,7 +55,8 @@ export class RoomSight implements Sight {
     return this.#guarded(async () => {
       const extent = await this.#extent()
       if (isFailure(extent)) return extent
-      const moment = seq <= extent.last ? await this.#around.moments.at(this.#room, seq) : undefined
+      const moment =
+        seq >= extent.first && seq <= extent.last ? await this.#around.moments.at(this.#room, seq) : undefined
       return moment ? this.#state(moment, extent) : this.#unknown(seq, extent)
     })
   }
