@@ -4,7 +4,7 @@
  *
  * Always true: no more is written of snapshots than of records, but for those that would be too many records apart
  * (docs/decisions/0012), and the copies that are kept; a log that was trimmed begins behind a keyframe, so that every record has its state
- * (docs/decisions/0013).
+ * (docs/decisions/0015).
  */
 
 /** The part of a machine's policy that is about its log. */

@@ -3,7 +3,7 @@
  * the records behind that.
  *
  * Always true: no room is activated and no code of a machine is run, so those that sleep, and those that failed, can be
- * looked at; every record that is held has its state, since a keyframe stands where the log begins (docs/decisions/0013);
+ * looked at; every record that is held has its state, since a keyframe stands where the log begins (docs/decisions/0015);
  * what was trimmed away cannot be rebuilt, and is never guessed.
  */
 import { setImmediate } from 'node:timers/promises'
