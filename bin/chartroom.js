@@ -1,6 +1,10 @@
 #!/usr/bin/env node
-// The source is TypeScript, and so are machine files: tsx loads both as they are.
-import { register } from 'tsx/esm/api'
+// What was built of it; in a checkout the source itself, which is TypeScript, by tsx.
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
-register()
-await import('../src/main.ts')
+if (existsSync(new URL('../src/main.ts', import.meta.url))) {
+  const { register } = await import('tsx/esm/api')
+  register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) })
+  await import('../src/main.ts')
+} else await import('../dist/src/main.js')

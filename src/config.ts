@@ -78,6 +78,8 @@ const options = z.strictObject({
 })
 
 export type Config = z.infer<typeof options> & { readonly production: boolean }
+/** The options as a program gives them. */
+export type Options = Partial<z.infer<typeof options>>
 export type OptionName = keyof typeof options.shape
 
 /** Every option with its default and what it means, for `--help`. */
@@ -125,12 +127,25 @@ export interface Reading {
 export function readConfig({ args, env }: Sources): Reading {
   const { flags, words, file, ...ofCommand } = readFlags(args)
   const given = { ...readFile(file), ...readEnvironment(env), ...flags }
+  const config = completeConfig(given, env.NODE_ENV === 'production', unknownVariables(env))
+  return { config, words, ...ofCommand }
+}
+
+/**
+ * What is given, checked, and the defaults of the rest.
+ * @throws {ConfigError} for what is wrong with it, behind the `mistakes` that are known already.
+ */
+export function completeConfig(
+  given: Readonly<Record<string, unknown>>,
+  production: boolean,
+  mistakes: string[] = [],
+): Config {
   const result = options.safeParse(given)
   const issues = result.error?.issues.map((issue) => describe(issue, given)) ?? []
-  refuse([...unknownVariables(env), ...issues])
-  const config = { ...(result.data as z.infer<typeof options>), production: env.NODE_ENV === 'production' }
+  refuse([...mistakes, ...issues])
+  const config = { ...(result.data as z.infer<typeof options>), production }
   refuse(checkTogether(config))
-  return { config, words, ...ofCommand }
+  return config
 }
 
 function refuse(mistakes: string[]): void {
@@ -233,7 +248,7 @@ function noSuchOption(unknown: string[], known: string[]): string {
   return `${unknown.join(', ')}: no such option${meant.length > 0 ? `; did you mean ${meant.join(', ')}?` : ''}`
 }
 
-function describe(issue: z.core.$ZodIssue, given: Record<string, unknown>): string {
+function describe(issue: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
   if (issue.code === 'unrecognized_keys') return noSuchOption(issue.keys, knownNames)
   const name = String(issue.path[0])
   const value = name === 'jwtSecret' ? '(hidden)' : JSON.stringify(given[name])

@@ -34,6 +34,9 @@ const rows = {
 
 export type ErrorCode = keyof typeof rows
 
+/** All of them. */
+export const errorCodes = Object.keys(rows) as readonly ErrorCode[]
+
 /** Those that were made here: nothing that came from outside can pass for one, whatever it looks like. */
 const failures = new WeakSet<object>()
 

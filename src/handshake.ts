@@ -5,7 +5,7 @@
  * but the length of the key, so everything else is looked at here, before the upgrade.
  */
 import type { Failure } from './errors.ts'
-import { SUBPROTOCOL } from './protocol.ts'
+import { SUBPROTOCOL } from './subprotocol.ts'
 import { type HttpAnswer, type RequestHead, textAnswer as refusal } from './transport.ts'
 
 export interface HandshakeRules {

@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { extname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -30,9 +31,7 @@ export class Inspection {
 
   constructor(folder: string, onDamage: (damage: Damage) => void) {
     this.#onDamage = onDamage
-    const script = fileURLToPath(new URL('./log-check.ts', import.meta.url))
-    const loader = import.meta.resolve('tsx')
-    this.#child = spawn(process.execPath, ['--import', loader, script, folder], { stdio: ['ignore', 'pipe', 'ignore'] })
+    this.#child = spawn(process.execPath, lookingAt(folder), { stdio: ['ignore', 'pipe', 'ignore'] })
     this.done = this.#follow()
   }
 
@@ -73,6 +72,12 @@ export class Inspection {
     if ('done' in finding) this.#isComplete = true
     if ('damage' in finding) this.#onDamage(finding.damage)
   }
+}
+
+/** The script is of the kind that this file is: TypeScript in a checkout, JavaScript in what is installed. */
+function lookingAt(folder: string): string[] {
+  const script = fileURLToPath(new URL(`./log-check${extname(import.meta.url)}`, import.meta.url))
+  return script.endsWith('.ts') ? ['--import', import.meta.resolve('tsx'), script, folder] : [script, folder]
 }
 
 /**

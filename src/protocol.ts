@@ -9,9 +9,6 @@ import { type ErrorCode, type Failure, failure, isFailure } from './errors.ts'
 import { nestsDeeper, pointer, prototypeKey, written } from './json.ts'
 import type { Operation } from './patch.ts'
 
-/** The WebSocket subprotocol that names this version (RFC 6455 1.9). */
-export const SUBPROTOCOL = 'chartroom.v1'
-
 /** JSON may be nested this deep, no deeper (rule E5). */
 const MAX_DEPTH = 32
 

@@ -26,6 +26,8 @@ const FLOORS = [
     'check/names',
     'cork-holder',
     'json',
+    'subprotocol',
+    'init',
     'inspect/shapes',
     'inspect/text',
     'inspect/chart-style',
@@ -38,6 +40,7 @@ const FLOORS = [
   ],
   [
     'certificate',
+    'pages',
     'config',
     'intensity',
     'check/reach',
@@ -73,6 +76,7 @@ const FLOORS = [
     'inspect/own-charts',
   ],
   [
+    'wire',
     'log',
     'handshake',
     'remembered',
@@ -142,7 +146,7 @@ const FLOORS = [
   ],
   ['document', 'inspect/page/chart-view', 'inspect/watch'],
   ['live', 'recovery', 'machine-file', 'inspect/page/page', 'inspect/redact'],
-  ['machine', 'check/findings', 'inspect/moments'],
+  ['machine', 'check/findings', 'inspect/moments', 'check/import'],
   ['check/birth', 'inspect/fork'],
   ['audience', 'blocking', 'supervisor', 'check/occasion', 'check/load'],
   ['aftermath'],
@@ -156,6 +160,8 @@ const FLOORS = [
   ['custody', 'log-tools', 'check/deploy', 'inspect/chart-command'],
   ['check/check'],
   ['rooms', 'inboxes', 'inspect/life-sight'],
+  ['repertoire'],
+  ['machine-watch'],
   ['routes', 'conversation', 'inspect/room-sight', 'inspect/overview'],
   ['peer', 'inspect/export'],
   ['connection'],
@@ -165,7 +171,10 @@ const FLOORS = [
   ['inspect/inspector', 'inspect/stately'],
   ['inspect/inspectors', 'inspect/replay-command'],
   ['server'],
-  ['main'],
+  ['testing/clock', 'testing/free-port', 'testing/tab'],
+  ['testing/server'],
+  ['testing/index'],
+  ['index', 'main'],
 ]
 
 /** Each outside library of the product, and the one file that imports it. */
@@ -176,6 +185,7 @@ const IMPORTERS: Record<string, string[]> = {
   'fast-json-patch': ['src/patch.ts'],
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
+  'tsx/esm/api': ['src/check/import.ts'],
   esbuild: ['src/inspect/assets.ts'],
   preact: ['src/inspect/page/html.ts'],
   'preact/hooks': ['src/inspect/page/html.ts'],
@@ -219,7 +229,9 @@ test('no import cycle', () => {
 
 test('imports go downwards only', () => {
   const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.includes(file.slice(4, -3)))
-  for (const file of sources.filter((file) => /^src\/((check|client)\/|inspect\/(page\/)?)?[^/]+\.ts$/.test(file))) {
+  for (const file of sources.filter((file) =>
+    /^src\/((check|client|testing)\/|inspect\/(page\/)?)?[^/]+\.ts$/.test(file),
+  )) {
     assert.notEqual(floorOf(file), -1, `${file} stands on no floor; give it one`)
     for (const next of neighbours(file).filter((next) => next.startsWith('src/'))) {
       assert(floorOf(next) < floorOf(file), `${file} imports ${next}, which is not below it`)

@@ -7,11 +7,11 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { AnyStateMachine } from 'xstate'
 import type { LoadedFile, MachineFile } from '../machine-file.ts'
 import { birthFault } from './birth.ts'
 import { type Finding, findings } from './findings.ts'
+import { importFile } from './import.ts'
 import { lineOf, lineOfFrame, loadFault } from './source.ts'
 import { targetFaults, withoutFaults } from './targets.ts'
 
@@ -107,7 +107,7 @@ async function lookInto(name: string, path: string, text: string): Promise<Pick<
   const made: AnyStateMachine[] = []
   try {
     const exported: Partial<MachineFile> = await loaded(path, () =>
-      withoutFaults(() => import(pathToFileURL(resolve(path)).href), made),
+      withoutFaults(() => importFile(resolve(path)), made),
     )
     const found = findings({ ...exported })
     const file = { ...(exported as MachineFile), path }

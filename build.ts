@@ -1,0 +1,16 @@
+/**
+ * Makes of the source what is published: JavaScript and types in `dist/`, laid out as the checkout is, with the files that
+ * are served as they are. The inspector's page becomes one file, so that nothing that only browsers need is installed.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, rmSync } from 'node:fs'
+import { build } from 'esbuild'
+
+const PAGE = 'src/inspect/page/page.ts'
+
+rmSync('dist', { recursive: true, force: true })
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+cpSync('src', 'dist/src', { recursive: true, filter: (file) => !/(\.ts|tsconfig\.json)$/.test(file) })
+if (existsSync(PAGE)) {
+  await build({ entryPoints: [PAGE], outfile: `dist/${PAGE.replace('.ts', '.js')}`, bundle: true, format: 'esm' })
+}

@@ -1,0 +1,23 @@
+/**
+ * Takes a machine file into this process as it stands, JavaScript or TypeScript. The only importer of tsx.
+ *
+ * Always true: the file gets the very copy of `xstate` that the server has.
+ */
+import { pathToFileURL } from 'node:url'
+import type { MachineFile } from '../machine-file.ts'
+
+/** Whether this process reads TypeScript already, as that of a checkout does. */
+let readsTypeScript = import.meta.url.endsWith('.ts')
+
+/** @throws whatever the file throws as it is loaded. */
+export async function importFile(path: string): Promise<Partial<MachineFile>> {
+  if (path.endsWith('.ts')) await readTypeScript()
+  return import(pathToFileURL(path).href)
+}
+
+async function readTypeScript(): Promise<void> {
+  if (readsTypeScript) return
+  readsTypeScript = true
+  const { register } = await import('tsx/esm/api')
+  register()
+}
