@@ -194,14 +194,19 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'the token names no key, and several would fit',
 }
 
-/** Signs a token with the server's own secret, for development and tests. @param life in seconds. */
-export function signToken(
-  secret: string,
-  user: string,
-  options: { life?: number; scope?: string } = {},
-): Promise<string> {
+export interface TokenOptions {
+  /** In seconds; an hour. */
+  readonly life?: number
+  /** Divided by spaces. */
+  readonly scope?: string
+  /** Whatever else it says of the user. */
+  readonly claims?: Readonly<Record<string, unknown>>
+}
+
+/** Signs a token with the server's own secret, for development and tests. */
+export function signToken(secret: string, user: string, options: TokenOptions = {}): Promise<string> {
   const now = Math.floor(Date.now() / 1000)
-  return new SignJWT(options.scope ? { scope: options.scope } : {})
+  return new SignJWT({ ...options.claims, ...(options.scope && { scope: options.scope }) })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(user)
     .setIssuedAt(now)

@@ -76,6 +76,11 @@ export class Commits {
   /** Resolves when nothing waits and nothing is under way. */
   async settled(): Promise<void> {
     while (this.#scheduled || this.#underWay) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Resolves when all is written; the storage is asked no more. */
+  async stop(): Promise<void> {
+    await this.settled()
     clearTimeout(this.#probing)
   }
 

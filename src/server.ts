@@ -36,14 +36,12 @@ import { ActorSystem } from './system.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer, type Upgrade } from './transport.ts'
 import { listen } from './transport-uws.ts'
 import { NO_DOWNTIME, Uptime } from './uptime.ts'
-import { Wheel } from './wheel.ts'
+import { TICK, Wheel } from './wheel.ts'
 
 /** Over this, as a multiple of `maxFrame`, a frame ends its connection (rule E3). */
 const HARD_LIMIT = 4
 /** Bytes that a socket may hold: one frame of whatever size, and the replies behind it. */
 const MAX_BUFFERED = 64 * 1024 * 1024
-/** The wheel's precision, in milliseconds. */
-const TICK = 10
 
 export interface Server {
   readonly host: string
@@ -55,15 +53,22 @@ export interface Server {
   readonly unsound: Promise<Error>
   /** Takes the certificate anew from its files; where those are wrong, that is logged, and the one before stays. */
   renewCertificate(): Promise<void>
+  /** Resolves when nothing that is under way waits for the disk. */
+  settled(): Promise<void>
   /** Tells every client to come back later, flushes the log, and lets go of everything. */
   stop(): Promise<void>
+}
+
+/** What a server can be given, instead of making it itself. */
+export interface Parts {
+  readonly wheel?: Wheel
 }
 
 /**
  * Starts a server.
  * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key or certificate.
  */
-export async function start(given: Config): Promise<Server> {
+export async function start(given: Config, parts: Parts = {}): Promise<Server> {
   const certificate = certificateFiles(given)
   let shown = certificate && readCertificate(certificate)
   const lock = await lockFolder(given.data)
@@ -84,7 +89,7 @@ export async function start(given: Config): Promise<Server> {
     return verdict
   }
   const journal = new Journal()
-  const wheel = new Wheel(TICK)
+  const wheel = parts.wheel ?? new Wheel(TICK)
   const lookout = config.inspector ? new Lookout(journal, logger) : undefined
   const system = new ActorSystem(wheel, lookout && journalist(journal))
   const commits = new Commits(log, logger)
@@ -200,7 +205,7 @@ export async function start(given: Config): Promise<Server> {
     transport.stopListening()
     connections.drain(config.drainTimeout)
     inspectors?.drain()
-    await commits.settled()
+    await commits.stop()
     alarm.stop()
     rooms.stop()
     transport.close()
@@ -217,6 +222,7 @@ export async function start(given: Config): Promise<Server> {
     issueToken,
     unsound,
     renewCertificate,
+    settled: () => commits.settled(),
     stop,
   }
 }

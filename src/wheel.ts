@@ -6,6 +6,9 @@
  * held up; deadlines beyond 2^31 ms (24.85 days), where `setTimeout` fires at once, wait like any other.
  */
 
+/** Milliseconds between two looks at a server's wheel. */
+export const TICK = 10
+
 /** What waits on the wheel. */
 export interface Deadline {
   readonly slot: number
@@ -50,6 +53,13 @@ export class Wheel {
     return size
   }
 
+  /** Unix epoch milliseconds: when the first of them is due. */
+  get next(): number | undefined {
+    let first: number | undefined
+    for (const slot of this.#slots.keys()) if (first === undefined || slot < first) first = slot
+    return first === undefined ? undefined : first * this.#tick
+  }
+
   stop(): void {
     clearInterval(this.#timer)
     this.#slots.clear()
@@ -58,15 +68,16 @@ export class Wheel {
   /** After the event loop was held up, what the sockets hold is read first: a peer is not dead because we slept. */
   #look(): void {
     const isLate = this.#slotOf(Date.now()) - this.#turned > LATE
-    if (isLate) setImmediate(() => this.#turn())
-    else this.#turn()
+    if (isLate) setImmediate(() => this.turn())
+    else this.turn()
   }
 
   #slotOf(instant: number): number {
     return Math.floor(instant / this.#tick)
   }
 
-  #turn(): void {
+  /** Runs what is due by now. */
+  turn(): void {
     const now = this.#slotOf(Date.now())
     const isFarBehind = now - this.#turned > this.#slots.size
     const slots = isFarBehind ? [...this.#slots.keys()].filter((slot) => slot <= now).sort((a, b) => a - b) : undefined

@@ -185,6 +185,7 @@ const IMPORTERS: Record<string, string[]> = {
   'fast-json-patch': ['src/patch.ts'],
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
+  ws: ['src/testing/tab.ts'],
   'tsx/esm/api': ['src/check/import.ts'],
   esbuild: ['src/inspect/assets.ts'],
   preact: ['src/inspect/page/html.ts'],
