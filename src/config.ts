@@ -28,6 +28,7 @@ const options = z.strictObject({
   port: whole(8080, 0, 65_535).describe('port to listen on; 0 takes a free one'),
   data: z.string().min(1).default('./data').describe('folder of the log'),
   machines: z.string().min(1).default('./machines/rooms').describe('folder of the machine files'),
+  public: z.string().min(1).optional().describe('folder of pages to serve, instead of the playground'),
   jwtSecret: z
     .string()
     .refine((secret) => Buffer.byteLength(secret) >= 32, 'Too short: expected at least 32 bytes')

@@ -1,17 +1,20 @@
 /**
- * HTTP beside the WebSocket, on the same port: health, readiness, metrics, the playground.
+ * HTTP beside the WebSocket, on the same port: health, readiness, metrics, the playground, pages of one's own.
  *
  * Always true: every answer has a status that says what happened; nothing here changes a room.
  */
 import { readFileSync } from 'node:fs'
 import { isLoopback } from './config.ts'
 import { refuseHandshake } from './handshake.ts'
+import { pageOf } from './pages.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer as json, textAnswer as text } from './transport.ts'
 
 /** What the routes need of the server. */
 export interface Site {
   readonly origins: readonly string[]
   readonly queryToken: boolean
+  /** A folder of the operator's own pages. */
+  readonly public?: string | undefined
   isReady(): boolean
   metrics(): Promise<{ contentType: string; body: string }>
   /** Makes a token for anybody who asks; only in development, where only this machine can ask. */
@@ -31,11 +34,12 @@ export function createSite(site: Site): Route {
       return { status: 200, headers: { 'Content-Type': contentType }, body }
     },
     '/dev/token': (request) => developmentToken(site, request),
-    ...playground(),
+    ...playground(site.public === undefined ? '/' : '/playground'),
   }
+  const page: Route = async ({ path }) =>
+    (site.public !== undefined && (await pageOf(site.public, path))) || text(404, 'nothing is here')
   return (request) => {
-    const route = Object.hasOwn(routes, request.path) ? routes[request.path] : undefined
-    if (!route) return text(404, 'nothing is here')
+    const route = Object.hasOwn(routes, request.path) ? (routes[request.path] as Route) : page
     const isRead = request.method === 'GET' || request.method === 'HEAD' || request.path === '/ws'
     return isRead ? route(request) : text(405, 'read only', { Allow: 'GET, HEAD' })
   }
@@ -50,14 +54,14 @@ async function developmentToken({ issueToken }: Site, request: HttpRequest): Pro
   return json(200, { user, token: await issueToken(user) })
 }
 
-/** The page, read once at start. */
-function playground(): Record<string, Route> {
+/** The playground at `path`, read once at start. */
+function playground(path: string): Record<string, Route> {
   const page = (file: string, type: string): Route => {
     const body = readFileSync(new URL(`./playground/${file}`, import.meta.url))
     return () => ({ status: 200, headers: { 'Content-Type': type, ...PAGE_HEADERS }, body })
   }
   return {
-    '/': page('index.html', 'text/html; charset=utf-8'),
+    [path]: page('index.html', 'text/html; charset=utf-8'),
     '/playground.js': page('playground.js', 'text/javascript; charset=utf-8'),
     '/playground.css': page('playground.css', 'text/css; charset=utf-8'),
   }

@@ -1,15 +1,17 @@
-/** The command: `start`, `dev`, `check`, `chart`, `replay`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+/** The command: `init`, `start`, `dev`, `check`, `chart`, `replay`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { signToken } from './auth.ts'
 import { CHECK_USAGE, checkCommand } from './check/check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
 import { developmentSecret } from './development.ts'
 import { explain } from './explain.ts'
+import { initApp } from './init.ts'
 import { CHART_USAGE, chartCommand } from './inspect/chart-command.ts'
 import { REPLAY_USAGE, replayCommand } from './inspect/replay-command.ts'
 import { LOG_USAGE, logCommand } from './log-tools.ts'
 import { type Server, start } from './server.ts'
 
-const USAGE = `chartroom start [options]          run the server
+const USAGE = `chartroom init <folder>            make a new app: a machine, a page, a test
+chartroom start [options]          run the server
 chartroom dev [options]            the same
 ${CHECK_USAGE}
 ${CHART_USAGE}
@@ -49,6 +51,7 @@ async function run(args: string[]): Promise<void> {
         console.error,
       ),
     )
+  if (command === 'init') return makeApp(rest)
   if (command === 'chart') {
     await chartCommand({ ...drawing, machine: rest[0], folder: config.machines }, console.log)
     return finish(true)
@@ -59,7 +62,7 @@ async function run(args: string[]): Promise<void> {
   if (command === 'explain') return tellStory(config, rest)
   if (command === 'log') return logCommand(rest, config.data, console.log)
   throw new ConfigError(
-    `no command is called ${JSON.stringify(command)}; there are start, dev, check, chart, replay, token, explain and log`,
+    `no command is called ${JSON.stringify(command)}; there are init, start, dev, check, chart, replay, token, explain and log`,
   )
 }
 
@@ -74,9 +77,11 @@ async function serve(config: Config): Promise<void> {
 async function greet({ host, port, machines, issueToken }: Server, config: Config): Promise<void> {
   const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
   const secure = config.tlsCert ? 's' : ''
+  const isOwn = config.public !== undefined
   const lines = [
     `WebSocket   ws${secure}://${at}/ws`,
-    `Playground  http${secure}://${at}/`,
+    ...(isOwn ? [`Page        http${secure}://${at}/`] : []),
+    `Playground  http${secure}://${at}/${isOwn ? 'playground' : ''}`,
     ...(config.inspector ? [`Inspector   http${secure}://${at}/inspect`] : []),
     `Machines    ${machines.join(', ')}`,
   ]
@@ -130,6 +135,11 @@ function complain({ message, stack }: Error): void {
 /** Ends the process, whatever a machine file has begun as it was loaded; what was printed is out before. */
 function finish(isSound: boolean): void {
   process.stdout.write('', () => process.exit(isSound ? 0 : 1))
+}
+
+function makeApp([folder]: string[]): void {
+  if (folder === undefined) throw new ConfigError('init: into which folder? e.g. "chartroom init my-app"')
+  console.log(initApp(folder))
 }
 
 async function printToken(config: Config, [user]: string[], scope?: string): Promise<void> {
