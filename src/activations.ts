@@ -100,9 +100,16 @@ export class Activations<T extends Activatable> {
     }
   }
 
-  #passivate(one: T, why: Passivation): void {
+  /** What its name stands for is not `one` any more. */
+  forget(one: T): void {
+    const idle = this.#idle.get(one)
+    if (idle) this.#around.wheel.clearTimeout(idle.deadline)
     this.#idle.delete(one)
     this.#active.delete(one.name)
+  }
+
+  #passivate(one: T, why: Passivation): void {
+    this.forget(one)
     one.stop()
     this.#around.onPassivated?.(why)
   }

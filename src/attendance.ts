@@ -81,6 +81,11 @@ export class Attendance {
     subscription?.change(this.#audience.viewOf(subscription.who))
   }
 
+  /** The rules by which they were let in are others now. */
+  recheckAll(): void {
+    for (const { subscriber, who } of this.#subscriptions.values()) this.#room.recheck(subscriber, who)
+  }
+
   dismiss(subscriber: Subscriber, why?: Failure): void {
     this.#subscriptions.delete(subscriber.id)
     subscriber.leavesRoom(this.#room, why)

@@ -42,8 +42,4 @@ export class Failures {
     const last = this.#recent?.last
     return last === undefined ? 0 : Math.max(0, last + this.#limit.period - now)
   }
-
-  forget(): void {
-    this.#recent = undefined
-  }
 }

@@ -37,18 +37,23 @@ const RESERVED = /^(xstate|room)\./
 export class Machine {
   readonly name: string
   /** Where it is written. */
-  readonly file: string
-  readonly version: string
-  readonly access: NonNullable<MachineFile['access']>
-  readonly policy: Policy
-  readonly migrate: NonNullable<MachineFile['migrate']>
-  readonly logic: AnyStateMachine
-  readonly #view: MachineFile['view']
-  readonly #viewEvent: MachineFile['viewEvent']
-  readonly #schemas: Readonly<Record<string, StandardSchema>>
+  file!: string
+  version!: string
+  access!: NonNullable<MachineFile['access']>
+  policy!: Policy
+  migrate!: NonNullable<MachineFile['migrate']>
+  logic!: AnyStateMachine
+  #view: MachineFile['view']
+  #viewEvent: MachineFile['viewEvent']
+  #schemas!: Readonly<Record<string, StandardSchema>>
 
   constructor(name: string, file: LoadedFile) {
     this.name = name
+    this.become(file)
+  }
+
+  /** It is as `file` says from now on; its rooms have to begin again. */
+  become(file: LoadedFile): void {
     this.file = file.path
     this.version = file.version ?? '1'
     this.access = file.access ?? {}

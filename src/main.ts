@@ -8,11 +8,12 @@ import { initApp } from './init.ts'
 import { CHART_USAGE, chartCommand } from './inspect/chart-command.ts'
 import { REPLAY_USAGE, replayCommand } from './inspect/replay-command.ts'
 import { LOG_USAGE, logCommand } from './log-tools.ts'
+import { MachineWatch } from './machine-watch.ts'
 import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom init <folder>            make a new app: a machine, a page, a test
 chartroom start [options]          run the server
-chartroom dev [options]            the same
+chartroom dev [options]            the same, and take over machine files that change
 ${CHECK_USAGE}
 ${CHART_USAGE}
 ${REPLAY_USAGE}
@@ -42,7 +43,8 @@ async function run(args: string[]): Promise<void> {
   const { config, words, scope, printConfig, check, drawing } = readConfig({ args, env: process.env })
   if (printConfig) return console.log(JSON.stringify(printable(config), null, 2))
   const [command, ...rest] = words
-  if (command === 'start' || command === 'dev') return serve(config)
+  if (command === 'start') return void (await serve(config))
+  if (command === 'dev') return develop(config)
   if (command === 'check')
     return finish(
       await checkCommand(
@@ -66,12 +68,19 @@ async function run(args: string[]): Promise<void> {
   )
 }
 
-async function serve(config: Config): Promise<void> {
+async function serve(config: Config): Promise<Server> {
   const server = await start(config)
   stopOnSignal(server, config)
   if (config.tlsCert) process.on('SIGHUP', () => void server.renewCertificate())
   void server.unsound.then((error) => giveUp(server, config, error))
   await greet(server, config)
+  return server
+}
+
+async function develop(config: Config): Promise<void> {
+  const { repertoire } = await serve(config)
+  const complain = (line: string): void => console.error(`chartroom: ${line}`)
+  new MachineWatch(config.machines, repertoire, { say: console.log, complain })
 }
 
 async function greet({ host, port, machines, issueToken }: Server, config: Config): Promise<void> {

@@ -57,13 +57,13 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
   readonly deadLetters: DeadLetterOffice
   readonly #key: string
   readonly #machine: Machine
-  readonly #hosted: Hosted
+  #hosted: Hosted
   readonly #aftermath: Aftermath
   readonly #around: Surroundings
   protected readonly log: Log
   protected readonly logger: Logger
   protected readonly turns: Turns<Draft>
-  readonly #retention: Retention
+  #retention: Retention
   protected readonly audience: Audience
   protected readonly attendance: Attendance
   readonly #letters: DeadLetters
@@ -82,8 +82,8 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
     this.logger = around.logger
     this.#key = key
     this.#machine = machine
-    this.#hosted = machine.host((to, event) => this.arrived({ to, event }), around.downtime)
     this.#around = around
+    this.#hosted = this.#host()
     this.#retention = new Retention(machine.policy)
     this.audience = new Audience(this.name, machine, around)
     this.attendance = new Attendance(this, machine, this.audience, around.log)
@@ -101,6 +101,32 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
     this.#supervisor.forget()
     this.turns.revive()
     this.turns.receive({ decide: () => () => answer({ type: 'ok', room: this.name }), refuse: answer })
+  }
+
+  /**
+   * Its machine has become another: it goes on from what is stored of it, as after a restart, with those who are in it.
+   * Resolves with what keeps it from that.
+   */
+  beginAgain(): Promise<Failure | undefined> {
+    this.turns.beginAgain(() => {
+      this.#aftermath.stop()
+      this.#supervisor.forget()
+      this.#hosted = this.#host()
+      this.#retention = new Retention(this.#machine.policy)
+      this.attendance.recheckAll()
+    })
+    return new Promise((resolve) => {
+      this.turns.receive({ decide: () => () => resolve(undefined), refuse: resolve })
+    })
+  }
+
+  /** Nobody is served any more, from the end of this turn on. */
+  close(why: Failure): void {
+    this.turns.giveUp(why)
+  }
+
+  #host(): Hosted {
+    return this.#machine.host((to, event) => this.arrived({ to, event }), this.#around.downtime)
   }
 
   #giveUp(why: Failure): void {

@@ -99,7 +99,7 @@ export class Rooms {
       return failure('bad_room', `${form}; got ${JSON.stringify(name)}`, { path: '/room' })
     }
     const machine = this.#around.machines.get(machineName)
-    if (!machine) return unknownMachine(machineName, [...this.#around.machines.keys()])
+    if (!machine) return this.#unknown(machineName)
     const key = given === OWN ? user : given
     if (!NAME.test(`${machineName}/${key}`))
       return failure('bad_room', 'your user id is no room key', { path: '/room' })
@@ -113,6 +113,31 @@ export class Rooms {
     else room.wake()
   }
 
+  /** The machine of this name has become another. @returns of each room in memory what keeps it from going on, if anything */
+  reload(machine: string): Promise<(Failure | undefined)[]> {
+    const rooms = this.#roomsOf(machine)
+    for (const { name } of rooms) this.#failed.delete(name)
+    return Promise.all(rooms.map((room) => room.beginAgain()))
+  }
+
+  /** There is no machine of this name any more. */
+  close(machine: string): void {
+    for (const room of this.#roomsOf(machine)) {
+      this.#failed.delete(room.name)
+      room.close(this.#unknown(machine))
+      this.#active.forget(room)
+    }
+  }
+
+  #roomsOf(machine: string): Room[] {
+    return [...this.#active.all()].filter(({ name }) => name.startsWith(`${machine}/`))
+  }
+
+  #unknown(machine: string): Failure {
+    const known = [...this.#around.machines.keys()].join(', ')
+    return failure('unknown_machine', `no machine is called ${machine}; there are ${known}`, { path: '/room' })
+  }
+
   stop(): void {
     this.#active.stop()
   }
@@ -122,8 +147,4 @@ export class Rooms {
     const onFailed = (room: Room, { message }: Failure): void => void this.#failed.set(room.name, message)
     return this.#active.add(new Room(machine, key, { ...this.#around, onIdle, onFailed }))
   }
-}
-
-function unknownMachine(name: string, known: readonly string[]): Failure {
-  return failure('unknown_machine', `no machine is called ${name}; there are ${known.join(', ')}`, { path: '/room' })
 }

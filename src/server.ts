@@ -28,6 +28,7 @@ import { Machine } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import type { Observer } from './peer.ts'
 import { remembering } from './remembered.ts'
+import { Repertoire } from './repertoire.ts'
 import { type Revocation, Revocations } from './revocations.ts'
 import { Rooms } from './rooms.ts'
 import { createRoutes } from './routes.ts'
@@ -47,6 +48,8 @@ export interface Server {
   readonly host: string
   readonly port: number
   readonly machines: readonly string[]
+  /** The machines themselves, which may change while it runs. */
+  readonly repertoire: Repertoire
   /** Makes a token where the server holds the secret itself; `undefined` where keys are elsewhere. */
   readonly issueToken: ((user: string) => Promise<string>) | undefined
   /** Resolves when the log turns out to be damaged as a whole, or answers no more: there is nothing left but to stop. */
@@ -219,6 +222,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     host: config.host,
     port: transport.port,
     machines: [...machines.keys()],
+    repertoire: new Repertoire(machines, rooms),
     issueToken,
     unsound,
     renewCertificate,

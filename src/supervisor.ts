@@ -11,8 +11,8 @@ export class Supervisor {
   readonly #machine: Machine
   readonly #logger: Logger
   readonly #giveUp: (why: Failure) => void
-  readonly #intensity: Intensity
-  readonly #failures: Failures
+  #intensity!: Intensity
+  #failures!: Failures
   #hasGivenUp = false
 
   /** @param giveUp called once, until the room is revived */
@@ -21,8 +21,7 @@ export class Supervisor {
     this.#machine = machine
     this.#logger = logger
     this.#giveUp = giveUp
-    this.#intensity = { ...intensities.room, failures: machine.policy.maxFailures }
-    this.#failures = new Failures(this.#intensity)
+    this.forget()
   }
 
   /** How many more failures are one too many. */
@@ -42,7 +41,8 @@ export class Supervisor {
 
   /** The room begins again. */
   forget(): void {
-    this.#failures.forget()
+    this.#intensity = { ...intensities.room, failures: this.#machine.policy.maxFailures }
+    this.#failures = new Failures(this.#intensity)
     this.#hasGivenUp = false
   }
 

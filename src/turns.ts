@@ -52,6 +52,8 @@ export class Turns<Draft> implements Participant {
   readonly #logger: Logger
   readonly #waiting: Request<Draft>[] = []
   #phase: 'loading' | 'ready' | 'committing' | 'failed' = 'loading'
+  /** Makes the owner another before it is read again. */
+  #begin: (() => void) | undefined
   /** What everybody is told while the owner is given up. */
   #verdict: Failure | undefined
 
@@ -95,9 +97,20 @@ export class Turns<Draft> implements Participant {
     if (hasFailed) void this.load()
   }
 
+  /** Behind the turn that is under way the owner is another, and read from its log, as if nothing had been. */
+  beginAgain(begin: () => void): void {
+    this.#begin = begin
+    if (this.#phase === 'ready' || this.#phase === 'failed') void this.load()
+  }
+
   /** Reads the owner from its log; what arrives meanwhile waits. */
   async load(): Promise<void> {
     this.#phase = 'loading'
+    if (this.#begin) {
+      this.#verdict = undefined
+      this.#begin()
+      this.#begin = undefined
+    }
     try {
       await this.#owner.load()
     } catch (error) {
@@ -165,6 +178,7 @@ export class Turns<Draft> implements Participant {
 
   /** Waits for the next request, or goes on where there is something to do. */
   rest(): void {
+    if (this.#begin) return void this.load()
     if (this.#verdict) return this.#refuseAll(this.#verdict)
     this.#phase = 'ready'
     if (this.#waiting.length > 0) this.#commits.enlist(this)
@@ -191,6 +205,7 @@ export class Turns<Draft> implements Participant {
   }
 
   #fail(error: unknown): void {
+    if (this.#begin) return void this.load()
     this.#logger.error({ err: error, topic: this.#owner.name }, 'the log could not be read')
     this.#refuseAll(this.#verdict ?? this.#failure())
   }

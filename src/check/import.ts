@@ -9,10 +9,10 @@ import type { MachineFile } from '../machine-file.ts'
 /** Whether this process reads TypeScript already, as that of a checkout does. */
 let readsTypeScript = import.meta.url.endsWith('.ts')
 
-/** @throws whatever the file throws as it is loaded. */
-export async function importFile(path: string): Promise<Partial<MachineFile>> {
+/** @param edition each is read once. @throws whatever the file throws as it is loaded. */
+export async function importFile(path: string, edition: number): Promise<Partial<MachineFile>> {
   if (path.endsWith('.ts')) await readTypeScript()
-  return import(pathToFileURL(path).href)
+  return import(`${pathToFileURL(path).href}${edition === 0 ? '' : `?edition=${edition}`}`)
 }
 
 async function readTypeScript(): Promise<void> {

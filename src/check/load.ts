@@ -63,7 +63,7 @@ export function tell(path: string, { line, what }: Remark): string {
 export async function lookAtMachineFiles(folder: string): Promise<Look[]> {
   const looks: Look[] = []
   for (const path of machineFiles(folder)) {
-    const look = await lookAt(path)
+    const look = await lookAtMachineFile(path)
     const twin = looks.find(({ name }) => name === look.name)
     const what = `${twin?.path} is called ${look.name} as well; rename one of them`
     looks.push(
@@ -74,7 +74,8 @@ export async function lookAtMachineFiles(folder: string): Promise<Look[]> {
   return looks
 }
 
-function machineFiles(path: string): string[] {
+/** The paths of them; of one file its own. */
+export function machineFiles(path: string): string[] {
   if (isOneFile(path)) return isMachineFile(path) ? [path] : []
   try {
     return readdirSync(path)
@@ -94,20 +95,26 @@ export const isOneFile = (path: string): boolean => statSync(path, { throwIfNoEn
 const MISNAMED =
   'a machine file is named in lower case, digits and dashes, beginning with a letter; write e.g. "my-room.ts"'
 
-async function lookAt(path: string): Promise<Look> {
+/** @param edition another than those before, for a file that was changed since */
+export async function lookAtMachineFile(path: string, edition = 0): Promise<Look> {
   const name = basename(path, extname(path))
   const text = readFileSync(path, 'utf8')
   const wrongName = /^[a-z][a-z0-9-]*$/.test(name) ? [] : [{ what: MISNAMED, line: undefined, isNote: false }]
-  const { file, remarks } = await lookInto(name, path, text)
+  const { file, remarks } = await lookInto(name, path, text, edition)
   const all = [...wrongName, ...remarks]
   return { name, path, file: all.every(({ isNote }) => isNote) ? file : undefined, remarks: all }
 }
 
-async function lookInto(name: string, path: string, text: string): Promise<Pick<Look, 'file' | 'remarks'>> {
+async function lookInto(
+  name: string,
+  path: string,
+  text: string,
+  edition: number,
+): Promise<Pick<Look, 'file' | 'remarks'>> {
   const made: AnyStateMachine[] = []
   try {
     const exported: Partial<MachineFile> = await loaded(path, () =>
-      withoutFaults(() => importFile(resolve(path)), made),
+      withoutFaults(() => importFile(resolve(path), edition), made),
     )
     const found = findings({ ...exported })
     const file = { ...(exported as MachineFile), path }

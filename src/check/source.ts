@@ -57,7 +57,7 @@ const oneLine = (message: string): string =>
 
 /** As tsx says it: "<path>:<line>:<column>: ERROR: <message>", of this file or one that it imports. */
 function transformFault({ message }: Error, path: string): Fault | undefined {
-  const [, where, line, what] = /^(.+):(\d+):\d+: ERROR: (.+)$/m.exec(message) ?? []
+  const [, where, line, what] = /^(.+):(\d+):\d+: ERROR: (.+)$/m.exec(message.replaceAll(EDITION, '')) ?? []
   if (where === undefined) return undefined
   if (where === path) return { what: `it is no TypeScript: ${what}`, line: Number(line) }
   return { what: `${where}:${line} is no TypeScript: ${what}`, line: undefined }
@@ -79,20 +79,24 @@ function lineOfSyntax(path: string): number | undefined {
   }
 }
 
+/** Behind the name of a file that was read anew. */
+const EDITION = /\?edition=\d+/g
+
 /** The line of the file itself that a stack names. */
 export const lineOfFrame = ({ stack = '' }: Error, path: string): number | undefined => lineBehind(path, stack)
 
 function lineBehind(path: string, text: string): number | undefined {
+  const told = text.replaceAll(EDITION, '')
   for (const name of [path, pathToFileURL(path).href]) {
-    const at = text.indexOf(`${name}:`)
-    const [line] = at === -1 ? [] : (/^\d+/.exec(text.slice(at + name.length + 1)) ?? [])
+    const at = told.indexOf(`${name}:`)
+    const [line] = at === -1 ? [] : (/^\d+/.exec(told.slice(at + name.length + 1)) ?? [])
     if (line !== undefined) return Number(line)
   }
   return undefined
 }
 
 function missingFault({ message }: Error, path: string, text: string): Fault {
-  const [, missing = '', from] = /'([^']+)'(?: imported from (.+))?/.exec(message) ?? []
+  const [, missing = '', from] = /'([^']+)'(?: imported from (.+))?/.exec(message.replaceAll(EDITION, '')) ?? []
   const last = missing.split('/').at(-1) ?? missing
   const specifier = new RegExp(`['"]([^'"]*${last.replaceAll('.', '\\.').replace(/\\\.\w+$/, '')}[^'"]*)['"]`).exec(
     text,
