@@ -49,8 +49,8 @@ function manifestOf(folder: string): object {
     private: true,
     type: 'module',
     scripts: {
-      start: 'chartroom start --public public',
-      dev: 'chartroom dev --public public',
+      start: 'exec chartroom start --public public',
+      dev: 'exec chartroom dev --public public',
       test: 'chartroom check && node --import tsx --test test/*.test.ts',
     },
     dependencies: { chartroom: sourceOf(own.version), xstate: own.dependencies.xstate },
