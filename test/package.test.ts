@@ -29,6 +29,9 @@ import { ROOT } from './fixtures/server.ts'
 const MEGABYTE = 1_000_000
 const INSTALLING = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
 
+/** npm unpacks the binaries of all platforms, twice. */
+t.setTimeout(600_000)
+
 const folder = mkdtempSync(join(tmpdir(), 'chartroom-package-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 const checkout = join(folder, 'checkout')
