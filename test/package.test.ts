@@ -107,7 +107,7 @@ t.test('an app that it makes passes its test, checks its types, and refuses to b
   await t.rejects(run(folder, join(app, 'node_modules/.bin/chartroom'), 'init', 'my-app'), /my-app is not empty/)
 })
 
-t.test('npm start serves its page, the playground and a conversation', async (t) => {
+t.test('npm start serves its page, the playground, the inspector and a conversation', async (t) => {
   const port = await freePort()
   const child = await serve('start', port)
   t.teardown(() => end(child))
@@ -115,6 +115,8 @@ t.test('npm start serves its page, the playground and a conversation', async (t)
   t.match(await get('/'), /<title>Stairs<\/title>/)
   t.match(await get('/light.js'), /apply/)
   t.match(await get('/playground'), /<title>Chartroom<\/title>/)
+  t.match(await get('/inspect'), /page\.js/)
+  t.match(await get('/inspect/page.js'), /EventSource|WebSocket/)
   const [ann, bob] = [await tabOf(port, 'ann'), await tabOf(port, 'bob')]
   for (const tab of [ann, bob]) await tab.join('light/stairs')
   t.match(await ann.emit('light/stairs', { type: 'press' }), { type: 'ok', seq: 2 })

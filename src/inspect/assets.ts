@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chartStyle } from './chart-style.ts'
 
@@ -49,7 +50,7 @@ function asset(type: string, body: Buffer): Asset {
 async function bundle(): Promise<Buffer> {
   const { build } = await import('esbuild')
   const { outputFiles } = await build({
-    entryPoints: [here('page.ts')],
+    entryPoints: [here(`page${extname(import.meta.url)}`)],
     bundle: true,
     minify: true,
     format: 'esm',
