@@ -42,7 +42,8 @@ export class Feed {
   readonly #moments: Moments
   readonly #population: Population
   readonly #overviews: Overviews
-  readonly #lenses = new Map<string, MachineLens>()
+  /** By the machine itself: one of the same name may take its place. */
+  readonly #lenses = new WeakMap<Machine['logic'], MachineLens>()
   readonly #own: ReadonlyMap<string, ChartIndex>
 
   constructor(around: FeedSurroundings) {
@@ -178,12 +179,13 @@ export class Feed {
   }
 
   #lens(name: string): MachineLens | undefined {
-    const known = this.#lenses.get(name)
     const machine = this.#around.machines.get(name)
-    if (known || !machine) return known
+    if (!machine) return undefined
+    const known = this.#lenses.get(machine.logic)
+    if (known) return known
     const index = new ChartIndex(chartOf(machine.logic, { machine: name, kind: 'room', version: machine.version }))
     const lens = { machine: name, index, redactor: new Redactor(machine.policy.redact) }
-    this.#lenses.set(name, lens)
+    this.#lenses.set(machine.logic, lens)
     return lens
   }
 
