@@ -18,9 +18,9 @@ import {
   type Status,
 } from '../src/client/client.ts'
 import { type Clock, wallClock } from '../src/client/clock.ts'
+import { freePort } from '../src/testing/free-port.ts'
 import { blocks } from './fixtures/as-written.ts'
 import { Dice } from './fixtures/dice.ts'
-import { freePort } from './fixtures/free-port.ts'
 import { TcpProxy } from './fixtures/proxy.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
