@@ -19,6 +19,7 @@ export class Link {
   readonly #subprotocol: string | undefined
   #socket: Socket | undefined
   #unread = 0
+  #isTooSlow = false
 
   readonly #wheel: Wheel
   readonly #maxLag: number
@@ -72,16 +73,20 @@ export class Link {
   reply(frame: string): void {
     if (this.congested) this.#unread += Buffer.byteLength(frame)
     this.send(frame)
-    if (this.#unread > MAX_UNREAD) this.owner?.tooSlow('too many replies were left unread')
+    if (this.#unread > MAX_UNREAD) this.#tooSlow('too many replies were left unread')
+  }
+
+  /** Said once: what follows from it may be a reply as well. */
+  #tooSlow(message: string): void {
+    if (this.#isTooSlow) return
+    this.#isTooSlow = true
+    this.owner?.tooSlow(message)
   }
 
   #congest(): void {
     this.congested = true
     if (!this.isOpen) return
-    this.#lag ??= this.#wheel.setTimeout(
-      () => this.owner?.tooSlow(`nothing was read for ${this.#maxLag} ms`),
-      this.#maxLag,
-    )
+    this.#lag ??= this.#wheel.setTimeout(() => this.#tooSlow(`nothing was read for ${this.#maxLag} ms`), this.#maxLag)
   }
 
   /** The peer has read what waited. */

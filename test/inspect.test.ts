@@ -10,6 +10,7 @@ import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import type { RoomDocument } from '../src/document.ts'
 import { isOurs } from '../src/inspect/gate.ts'
+import { Inspector } from '../src/inspect/inspector.ts'
 import { Lookout } from '../src/inspect/lookout.ts'
 import { Moments } from '../src/inspect/moments.ts'
 import { Redactor } from '../src/inspect/redact.ts'
@@ -27,7 +28,7 @@ import { recover } from '../src/recovery.ts'
 import type { Rooms } from '../src/rooms.ts'
 import { asWritten, blocks } from './fixtures/as-written.ts'
 import { tamper } from './fixtures/damage.ts'
-import { around, serverHere } from './fixtures/here.ts'
+import { around, Gate, serverHere } from './fixtures/here.ts'
 import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
@@ -509,6 +510,27 @@ t.test('the feed', async (t) => {
       })
     },
   )
+
+  t.test('S7 one that asks and does not read is closed 4211, told so once, and the server lives', async (t) => {
+    const slow = await serverHere(t, { ...MACHINES, CHARTROOM_MAX_LAG: '20000' })
+    const bob = await Tab.open(slow, 'bob')
+    const room = 'heavy/unread'
+    for (let i = 0; i < 20; i++) await send(bob, room, 'fill', { text: `${i}`.padEnd(60_000, 'x') })
+    const eye = await look(t, slow)
+    const { _socket: wire } = eye.socket as unknown as { _socket: { pause(): void; resume(): void } }
+    wire.pause()
+    const noticed = new Gate()
+    around(t, Inspector.prototype, 'tooSlow', (_self, _args, whole) => {
+      noticed.open()
+      whole()
+    })
+    for (let id = 0; id < 60; id++) eye.send({ type: 'history', id, actor: `room:${room}` })
+    await noticed.opened
+    wire.resume()
+    t.equal((await eye.close()).code, 4211)
+    t.equal(eye.frames.filter(({ type }) => type === 'closing').length, 1)
+    t.match((await look(t, slow)).frames[0], { type: 'welcome' }, 'the next one gets in')
+  })
 
   t.test(
     'a thousand actors: a list has a limit, says how many there are, and can be searched and filtered',

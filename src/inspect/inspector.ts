@@ -83,7 +83,7 @@ export class Inspector implements Receiver, Onto, Eyes {
     if (this.#waiting >= MAX_WAITING)
       return this.#reply(failure('overloaded', `at most ${MAX_WAITING} requests may wait`), request.id)
     this.#waiting++
-    this.#work = this.#work.then(() => this.#take(request))
+    this.#work = this.#work.then(() => this.#take(request)).catch((error) => this.#failed(error))
   }
 
   ponged(): void {}
@@ -129,6 +129,7 @@ export class Inspector implements Receiver, Onto, Eyes {
 
   end(reason: CloseReason, message: string): void {
     if (this.#isOver) return
+    this.#isOver = true
     this.tell({ type: 'closing', code: closeCodes[reason], reason: message })
     this.#leave()
     this.#link.end(closeCodes[reason], reason)
