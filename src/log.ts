@@ -172,10 +172,11 @@ export function decodeSegment(segment: Uint8Array, after: number): LogRecord[] {
 
 /**
  * `records`, once it is sure that there is no hole among them, nor between `after` and the first of them, but for what
- * was trimmed: everything up to `trimmed`. @throws {DamagedLog}
+ * was trimmed: everything up to `trimmed`, some of which may still be there while the commit that trims is under way.
+ * @throws {DamagedLog}
  */
 export function withoutHole(records: LogRecord[], after: number, trimmed = 0): LogRecord[] {
-  const first = Math.max(after, trimmed) + 1
+  const first = Math.min(Math.max(records[0]?.seq ?? 0, after + 1), Math.max(after, trimmed) + 1)
   records.forEach(({ seq }, i) => {
     if (seq !== first + i) throw new DamagedLog(`record ${first + i} is missing, ${seq} is there`)
   })

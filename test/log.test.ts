@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
@@ -597,6 +598,26 @@ function contract(engine: string, open: (t: Test) => Log): void {
     t.equal(fc.defaultReportMessage(result), undefined)
   })
 
+  t.test(`LOG-51 ${engine}: what is read while a commit trims it is whole, before and after`, async (t) => {
+    const log = open(t)
+    for (let seq = 1; seq <= 20; seq++) await log.commit([batch('chat/a', seq - 1, seq)])
+    const snapshot = encodeLine({ seq: 21, state: null })
+    const commit = log.commit([{ ...batch('chat/a', 20, 21), snapshot, trim: 15 }])
+    let isUnderWay = true
+    void commit.then(() => {
+      isUnderWay = false
+    })
+    while (isUnderWay) {
+      const found = await seqs(log, 'chat/a')
+      const [first = 0] = found
+      assert(first === 1 || first === 16)
+      assert.deepEqual(found, counted(first, found.at(-1) ?? 0))
+      await setImmediate()
+    }
+    await commit
+    t.strictSame(await seqs(log, 'chat/a'), counted(16, 21))
+  })
+
   t.test(`LOG-39 ${engine}: a probe changes nothing`, async (t) => {
     const log = open(t)
     await log.commit([batch('chat/a', 0, 3)])
@@ -821,6 +842,9 @@ t.test('LOG-31 a hole in the seqs is caught, and so is a record that comes twice
   t.strictSame(withoutHole([], 7), [])
   t.strictSame(withoutHole([one, two, three], 0), [one, two, three])
   t.strictSame(withoutHole([two, three], 1), [two, three])
+  t.strictSame(withoutHole([two, three], 1, 2), [two, three], 'what is trimmed may be there')
+  t.throws(() => withoutHole([one, three], 0, 2), DamagedLog, 'but then without a hole')
+  t.throws(() => withoutHole([three], 0, 1), DamagedLog)
   for (const [found, after] of [
     [[one, three], 0],
     [[two, three], 0],
