@@ -9,6 +9,7 @@ import jsonpatch from 'fast-json-patch'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import type { RoomDocument } from '../src/document.ts'
+import { failure } from '../src/errors.ts'
 import { isOurs } from '../src/inspect/gate.ts'
 import { Inspector } from '../src/inspect/inspector.ts'
 import { Lookout } from '../src/inspect/lookout.ts'
@@ -918,3 +919,41 @@ t.test(
     watch.stop()
   },
 )
+
+t.test('a watch whose state cannot be read says so once, by its actor, and goes on when it can', async (t) => {
+  let tell = (_seq: number): void => {}
+  let now = async (): Promise<object> => ({ seq: 1 })
+  const sight = {
+    now: () => now(),
+    follow: (onStep: (seq: number, look: () => { seq: number }) => void) => {
+      tell = (seq) => onStep(seq, () => ({ seq }))
+      return () => {}
+    },
+  }
+  const told: Frame[] = []
+  const behind: Watch[] = []
+  const onto = {
+    mayStep: () => true,
+    tell: (frame: Frame) => told.push(frame),
+    fellBehind: (w: Watch) => behind.push(w),
+  }
+  const watch = new Watch('room:light/a', sight as unknown as Sight, onto)
+  await watch.begin(() => {})
+  tell(5)
+  now = async () => failure('room_failed', 'it is damaged')
+  for (let i = 0; i < 3; i++) await behind.pop()?.refresh()
+  t.match(told.splice(0), [{ type: 'error', code: 'room_failed', actor: 'room:light/a' }])
+  now = () => Promise.reject(new Error('the disk'))
+  await t.rejects(async () => behind.pop()?.refresh(), { message: 'the disk' }, 'the visitor’s log has it')
+  t.same(behind, [watch], 'and it is tried again')
+  now = async () => ({ seq: 7 })
+  await behind.pop()?.refresh()
+  tell(8)
+  t.match(told, [
+    { type: 'skipped', steps: 6 },
+    { type: 'state', seq: 7 },
+    { type: 'step', seq: 8 },
+  ])
+  t.same(behind, [])
+  watch.stop()
+})

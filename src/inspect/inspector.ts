@@ -217,10 +217,12 @@ export class Inspector implements Receiver, Onto, Eyes {
       return this.#reply(failure('overloaded', `at most ${MAX_WATCHES} actors are watched at a time`), id)
     const watch = new Watch(actor, sight, this)
     this.#watches.set(actor, watch)
-    const hasBegun = await watch.begin((state) =>
-      this.#reply(isFailure(state) ? state : { type: 'state', ...state }, id),
-    )
-    if (!hasBegun) this.#forget(actor)
+    let hasBegun = false
+    try {
+      hasBegun = await watch.begin((state) => this.#reply(isFailure(state) ? state : { type: 'state', ...state }, id))
+    } finally {
+      if (!hasBegun) this.#forget(actor)
+    }
   }
 
   #unwatch({ actor, id }: Requests['unwatch']): void {

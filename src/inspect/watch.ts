@@ -2,7 +2,8 @@
  * One actor as one visitor watches it: its state, then every step, once and in order, until there are too many to show.
  *
  * Always true: between a state and the steps behind it none is missing, and none comes twice; what a visitor does not read,
- * or what comes faster than anybody can look, is counted and left out, and followed by a fresh state.
+ * or what comes faster than anybody can look, is counted and left out, and followed by a fresh state. Where that cannot be
+ * read it is tried again until it can.
  */
 import { type Failure, isFailure } from '../errors.ts'
 import type { State, Step, Told } from './frames.ts'
@@ -29,6 +30,8 @@ export class Watch {
   #waiting: { readonly seq: number; readonly look: () => Step }[] | undefined = []
   #last = 0
   #isBehind = false
+  /** The visitor was told that the state cannot be read. */
+  #isLost = false
   #isOver = false
 
   constructor(actor: string, sight: Sight, onto: Onto) {
@@ -58,11 +61,29 @@ export class Watch {
     const last = this.#last
     this.#isBehind = false
     this.#waiting = []
-    await this.begin((state) => {
-      if (isFailure(state)) return this.#onto.tell(state)
-      this.#onto.tell({ type: 'skipped', actor: this.#actor, steps: state.seq - last })
-      this.#onto.tell({ type: 'state', ...state })
-    })
+    try {
+      await this.begin((state) => (isFailure(state) ? this.#lost(state) : this.#found(state, last)))
+    } finally {
+      if (this.#waiting && !this.#isOver) this.#tryAgain()
+    }
+  }
+
+  #found(state: State, last: number): void {
+    this.#isLost = false
+    this.#onto.tell({ type: 'skipped', actor: this.#actor, steps: state.seq - last })
+    this.#onto.tell({ type: 'state', ...state })
+  }
+
+  /** Said once, until there is a state again. */
+  #lost(why: Failure): void {
+    if (!this.#isLost) this.#onto.tell({ ...why, actor: this.#actor })
+    this.#isLost = true
+  }
+
+  #tryAgain(): void {
+    this.#waiting = undefined
+    this.#isBehind = true
+    this.#onto.fellBehind(this)
   }
 
   stop(): void {
