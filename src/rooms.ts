@@ -81,7 +81,10 @@ export class Rooms {
   /** A room that failed is read again; any other goes on as it is, which the answer says. */
   revive(room: Room, answer: Answer): void {
     const revived = this.#failed.delete(room.name)
-    room.revive((answered) => answer(answered.type === 'ok' ? { ...answered, revived } : answered))
+    room.revive((answered) => {
+      if (revived) this.#around.onlooker?.turned?.(room.name)
+      answer(answered.type === 'ok' ? { ...answered, revived } : answered)
+    })
   }
 
   /** Places in rooms that connections hold. */
@@ -144,7 +147,12 @@ export class Rooms {
 
   #activate(machine: Machine, key: string): Room {
     const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
-    const onFailed = (room: Room, { message }: Failure): void => void this.#failed.set(room.name, message)
+    const onFailed = (room: Room, why: Failure): void => this.#hasGivenUp(room, why)
     return this.#active.add(new Room(machine, key, { ...this.#around, onIdle, onFailed }))
+  }
+
+  #hasGivenUp({ name }: Room, { message }: Failure): void {
+    this.#failed.set(name, message)
+    this.#around.onlooker?.turned?.(name)
   }
 }

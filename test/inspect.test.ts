@@ -381,6 +381,23 @@ t.test('the feed', async (t) => {
     t.match(await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 1 }), { value: 'whole' })
   })
 
+  t.test('a watcher is told by a fresh state that its room failed, and that it was revived', async (t) => {
+    const room = 'fragile/revived'
+    await send(ann, room, 'go')
+    const eye = await look(t, server)
+    await eye.ask({ type: 'watch', actor: `room:${room}` })
+    t.match(await send(ann, room, 'drop'), { code: 'event_failed' })
+    t.match(await eye.next('state'), { actor: `room:${room}`, seq: 2, failed: /threw 1 times/ })
+    const headers = await bearer('operator', 'service')
+    await fetch(`http://127.0.0.1:${server.port}/v1/rooms/${room}/revive`, { method: 'POST', headers })
+    const revived = await eye.next('state')
+    t.match(revived, { actor: `room:${room}`, seq: 2, value: 'whole' })
+    t.notOk('failed' in revived)
+    t.notOk(eye.hasUnread('skipped'), 'nothing was left out')
+    await send(ann, room, 'go')
+    t.match(await eye.next('step'), { seq: 3 }, 'and the steps go on')
+  })
+
   t.test('what policy.redact names is in nothing that is told', async (t) => {
     const room = 'vault/hidden'
     const secret = '1234-5678'

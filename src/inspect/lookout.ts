@@ -1,5 +1,6 @@
 /**
- * Where the inspector hears of what happens now: rooms tell of what they commit, the journal of each step of a live actor.
+ * Where the inspector hears of what happens now: rooms tell of what they commit, and that they
+ * failed or were revived, the journal of each step of a live actor.
  *
  * Always true: while nobody looks, neither is asked to tell anything; a listener that throws is named in the log, and the
  * room that told it goes on.
@@ -11,6 +12,7 @@ import type { Logger } from '../logger.ts'
 import type { Onlooker } from '../room.ts'
 
 export type OnCommitted = (room: string, records: readonly LogRecord[], before: RoomDocument | undefined) => void
+export type OnTurned = (room: string) => void
 export type OnLifeStep = (kind: ActorKind, name: string, step: LifeStep) => void
 
 export class Lookout {
@@ -19,6 +21,7 @@ export class Lookout {
   readonly #journal: Journal
   readonly #logger: Logger
   readonly #rooms = new Set<OnCommitted>()
+  readonly #turns = new Set<OnTurned>()
   readonly #lives = new Set<OnLifeStep>()
 
   constructor(journal: Journal, logger: Logger) {
@@ -33,6 +36,16 @@ export class Lookout {
     return () => {
       this.#rooms.delete(listener)
       if (this.#rooms.size === 0) this.onlooker.committed = undefined
+    }
+  }
+
+  /** @returns what ends it. */
+  turns(listener: OnTurned): () => void {
+    this.#turns.add(listener)
+    this.onlooker.turned = (...told) => this.#tell(this.#turns, told)
+    return () => {
+      this.#turns.delete(listener)
+      if (this.#turns.size === 0) this.onlooker.turned = undefined
     }
   }
 

@@ -80,7 +80,19 @@ export class RoomSight implements Sight {
     })
   }
 
-  follow(onStep: (seq: number, look: () => Step) => void): () => void {
+  follow(onStep: (seq: number, look: () => Step) => void, onTurned: () => void): () => void {
+    const ends = [
+      this.#followSteps(onStep),
+      this.#around.lookout.turns((room) => {
+        if (room === this.#room) onTurned()
+      }),
+    ]
+    return () => {
+      for (const end of ends) end()
+    }
+  }
+
+  #followSteps(onStep: (seq: number, look: () => Step) => void): () => void {
     let time: number | undefined
     return this.#around.lookout.rooms((room, records, start) => {
       if (room !== this.#room) return

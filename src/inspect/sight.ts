@@ -7,8 +7,11 @@ export interface Sight {
   /** As it was right after the step `seq`. */
   moment(seq: number): Promise<State | Failure>
   history(range: { readonly since: number; readonly limit: number }): Promise<History | Failure>
-  /** Tells of each step from now on, in order; what it looks like is worked out if it is asked. @returns what ends it. */
-  follow(onStep: (seq: number, look: () => Step) => void): () => void
+  /**
+   * Tells of each step from now on, in order; what it looks like is worked out if it is asked. And of what became of the
+   * actor without one, which its state says. @returns what ends it.
+   */
+  follow(onStep: (seq: number, look: () => Step) => void, onTurned: () => void): () => void
 }
 
 /** Characters of steps in one `history` frame. */

@@ -38,7 +38,10 @@ export class Watch {
     this.#actor = actor
     this.#sight = sight
     this.#onto = onto
-    this.#end = sight.follow((seq, look) => this.#step(seq, look))
+    this.#end = sight.follow(
+      (seq, look) => this.#step(seq, look),
+      () => this.#turned(),
+    )
   }
 
   /** Where it begins: `tell` puts the state out, and the steps behind it follow. @returns whether there is one */
@@ -70,7 +73,8 @@ export class Watch {
 
   #found(state: State, last: number): void {
     this.#isLost = false
-    this.#onto.tell({ type: 'skipped', actor: this.#actor, steps: state.seq - last })
+    const steps = state.seq - last
+    if (steps > 0) this.#onto.tell({ type: 'skipped', actor: this.#actor, steps })
     this.#onto.tell({ type: 'state', ...state })
   }
 
@@ -89,6 +93,13 @@ export class Watch {
   stop(): void {
     this.#isOver = true
     this.#end()
+  }
+
+  /** The actor is another without a step: a fresh state says so. */
+  #turned(): void {
+    if (this.#isBehind) return
+    this.#isBehind = true
+    if (!this.#waiting) this.#onto.fellBehind(this)
   }
 
   #step(seq: number, look: () => Step): void {
