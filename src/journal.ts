@@ -2,8 +2,10 @@
  * What became of each connection, transition by transition: the answer to "why was I closed?". And of each live actor
  * step by step, for whoever looks at its chart.
  *
- * Always true: it holds the newest actors only, and of each the newest steps; it holds no token and no frame.
+ * Always true: it holds so many actors, and of each the newest steps; those that are over go first, and none whose life is
+ * followed; it holds no token and no frame.
  */
+import { Tally } from './limits.ts'
 
 /** Connections whose story is kept, and transitions of each. */
 const CONNECTIONS = 1000
@@ -53,7 +55,7 @@ export type ActorKind = 'connection' | 'session'
 export class Journal {
   /** Told of each step of an actor, by its kind and name; missing while nobody looks. */
   onStep: ((kind: ActorKind, name: string, step: LifeStep) => void) | undefined
-  readonly #lives: Readonly<Record<ActorKind, Map<string, LifeStep[]>>> = { connection: new Map(), session: new Map() }
+  readonly #lives: Readonly<Record<ActorKind, Lives>> = { connection: new Lives(), session: new Lives() }
 
   readonly #stories = new Map<string, { user: string | null; transitions: Transition[] }>()
 
@@ -75,7 +77,7 @@ export class Journal {
     name: string,
     { event, cause, value, status, context, time }: Omit<LifeStep, 'seq' | 'ms'>,
   ): void {
-    const steps = this.#lives[kind].get(name) ?? this.#beginLife(this.#lives[kind], name)
+    const steps = this.#lives[kind].stepped(name, status === 'active')
     const last = steps.at(-1)
     const ms = last ? time - last.time : 0
     const noted: LifeStep = { seq: (last?.seq ?? 0) + 1, event, cause, value, status, context, ms, time }
@@ -85,20 +87,18 @@ export class Journal {
 
   /** The steps of an actor that are kept. */
   lifeOf(kind: ActorKind, name: string): readonly LifeStep[] | undefined {
-    return this.#lives[kind].get(name)
+    return this.#lives[kind].of(name)
   }
 
   /** Those of whom something is kept. */
   names(kind: ActorKind): Iterable<string> {
-    return this.#lives[kind].keys()
+    return this.#lives[kind].names()
   }
 
-  #beginLife(lives: Map<string, LifeStep[]>, name: string): LifeStep[] {
-    const [oldest] = lives.keys()
-    if (lives.size >= LIVES && oldest !== undefined) lives.delete(oldest)
-    const steps: LifeStep[] = []
-    lives.set(name, steps)
-    return steps
+  /** An actor is followed, and not forgotten for newer ones. @returns what ends it. */
+  hold(kind: ActorKind, name: string): () => void {
+    this.#lives[kind].held.add(name)
+    return () => this.#lives[kind].held.remove(name)
   }
 
   #begin(connection: string): { user: string | null; transitions: Transition[] } {
@@ -107,5 +107,43 @@ export class Journal {
     const story = { user: null, transitions: [] }
     this.#stories.set(connection, story)
     return story
+  }
+}
+
+/** The lives of one kind, by their names: those that go on, and those that are over. */
+class Lives {
+  readonly held = new Tally()
+  readonly #living = new Map<string, LifeStep[]>()
+  readonly #over = new Map<string, LifeStep[]>()
+
+  of(name: string): LifeStep[] | undefined {
+    return this.#living.get(name) ?? this.#over.get(name)
+  }
+
+  *names(): Iterable<string> {
+    yield* this.#living.keys()
+    yield* this.#over.keys()
+  }
+
+  /** The steps of a life that took one more, with which it may be over, or begin again. */
+  stepped(name: string, isLiving: boolean): LifeStep[] {
+    const known = this.#living.get(name)
+    if (known && isLiving) return known
+    const steps = known ?? this.#over.get(name) ?? this.#begin()
+    const [to, from] = isLiving ? [this.#living, this.#over] : [this.#over, this.#living]
+    from.delete(name)
+    to.set(name, steps)
+    return steps
+  }
+
+  #begin(): LifeStep[] {
+    if (this.#living.size + this.#over.size >= LIVES && !this.#forgetOldest(this.#over))
+      this.#forgetOldest(this.#living)
+    return []
+  }
+
+  #forgetOldest(lives: Map<string, LifeStep[]>): boolean {
+    for (const name of lives.keys()) if (this.held.of(name) === 0) return lives.delete(name)
+    return false
   }
 }

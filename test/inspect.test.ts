@@ -4,18 +4,23 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import jsonpatch from 'fast-json-patch'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import type { RoomDocument } from '../src/document.ts'
 import { failure } from '../src/errors.ts'
+import { ChartIndex } from '../src/inspect/configuration.ts'
 import { isOurs } from '../src/inspect/gate.ts'
 import { Inspector } from '../src/inspect/inspector.ts'
+import { LifeSight } from '../src/inspect/life-sight.ts'
 import { Lookout } from '../src/inspect/lookout.ts'
 import { Moments } from '../src/inspect/moments.ts'
+import { serverCharts } from '../src/inspect/own-charts.ts'
 import { Redactor } from '../src/inspect/redact.ts'
 import { RoomSight } from '../src/inspect/room-sight.ts'
+import type { Chart } from '../src/inspect/shapes.ts'
 import type { Sight } from '../src/inspect/sight.ts'
 import { Watch } from '../src/inspect/watch.ts'
 import { Journal } from '../src/journal.ts'
@@ -973,4 +978,35 @@ t.test('a watch whose state cannot be read says so once, by its actor, and goes 
   ])
   t.same(behind, [])
   watch.stop()
+})
+
+t.test('a life is remembered longer while it goes on, and for as long as it is followed', async (t) => {
+  const journal = new Journal()
+  const context = { hasToken: false, proof: { principal: { user: '' } }, ending: { reason: 'normal' } }
+  const step = (name: string, status = 'active'): void =>
+    journal.step('connection', name, { event: 'auth', cause: undefined, value: 'open', status, context, time: 1 })
+  const seqOf = (name: string) => journal.lifeOf('connection', name)?.at(-1)?.seq
+  for (const name of ['quiet', 'watched', 'quiet', 'watched']) step(name)
+  for (let i = 0; i < 1500; i++) for (const status of ['active', 'done']) step(`short${i}`, status)
+  step('quiet')
+  t.match([seqOf('quiet'), seqOf('short1499'), seqOf('short501')], [3, 2, undefined], 'those that are over go first')
+  t.equal([...journal.names('connection')].length, 1000)
+
+  const lookout = new Lookout(journal, createLogger('silent'))
+  const chart = serverCharts.find(({ machine }) => machine === 'connection')
+  const index = new ChartIndex(chart as Chart)
+  const sight = new LifeSight('connection', 'watched', { journal, lookout, index, lifeOf: () => undefined })
+  const told: Frame[] = []
+  const onto = { mayStep: () => true, tell: (frame: Frame) => told.push(frame), fellBehind: () => {} }
+  const watch = new Watch('connection:watched', sight, onto)
+  await watch.begin(() => {})
+  for (let i = 0; i < 1500; i++) step(`long${i}`)
+  step('watched')
+  await setImmediate()
+  t.match(told, [{ type: 'step', seq: 3 }])
+  t.equal([...journal.names('connection')].length, 1000)
+  t.equal(seqOf('quiet'), undefined, 'of those that go on the oldest went')
+  watch.stop()
+  for (let i = 0; i < 1000; i++) step(`later${i}`)
+  t.equal(seqOf('watched'), undefined, 'nobody follows it any more')
 })

@@ -166,7 +166,8 @@ export class LifeSight implements Sight {
   }
 
   follow(onStep: (seq: number, look: () => Step) => void): () => void {
-    return this.#around.lookout.lives((kind, name, step) => {
+    const release = this.#around.journal.hold(this.#kind, this.#name)
+    const end = this.#around.lookout.lives((kind, name, step) => {
       if (kind !== this.#kind || name !== this.#name) return
       const before = this.#steps.at(-2)
       const look = (): Step => {
@@ -176,6 +177,10 @@ export class LifeSight implements Sight {
       // The actor sets its delays once the step is made.
       queueMicrotask(() => onStep(step.seq, look))
     })
+    return () => {
+      release()
+      end()
+    }
   }
 
   /** What the actor waits for, while it lives. */
