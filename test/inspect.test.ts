@@ -333,6 +333,10 @@ t.test('the feed', async (t) => {
     t.equal(typeof page.steps[0].ms, 'number')
     t.match(await eye.ask({ type: 'moment', actor, seq: 8 }), { code: 'unknown_seq', first: 1, last: 7 })
     t.match(await eye.ask({ type: 'moment', actor, seq: 0 }), { code: 'unknown_seq' })
+    t.match(await eye.ask({ type: 'history', actor, since: 99 }), { steps: [], first: 1, last: 7, more: false })
+    t.match(await eye.ask({ type: 'history', actor, since: 2 ** 48 - 2 }), { steps: [], more: false })
+    for (const type of ['history', 'moment', 'fork'])
+      t.match(await eye.ask({ type, actor, since: 2 ** 48 - 1, seq: 2 ** 48 - 1, events: [] }), { code: 'bad_frame' })
   })
 
   t.test(

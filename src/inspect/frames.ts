@@ -83,7 +83,9 @@ export interface History {
 
 const id = z.union([z.string().max(128), z.int()]).optional()
 const actor = z.string().min(1).max(300)
-const seq = z.int().min(0)
+/** The log counts in six bytes, also the place behind a seq. */
+const MAX_SEQ = 2 ** 48 - 2
+const seq = z.int().min(0).max(MAX_SEQ)
 const limit = z.int().min(1).max(1000).default(200)
 const event = z.looseObject({ type: z.string().min(1) })
 

@@ -66,7 +66,7 @@ export class RoomSight implements Sight {
       const extent = await this.#extent()
       if (isFailure(extent)) return extent
       const { held, last } = extent
-      const start = Math.max(since, held - 1)
+      const start = Math.min(Math.max(since, held - 1), last)
       const { moments } = this.#around
       const from = start > 0 ? await moments.at(this.#room, start) : undefined
       const page = new Page(limit)
