@@ -16,7 +16,9 @@ t.test('an address leads back to its place, also for a user with an @', async (t
   t.same(placeOf('#machine:chat'), { kind: 'machine', machine: 'chat' })
   t.same(placeOf(''), { kind: 'nowhere' })
   t.same(placeOf('#%'), { kind: 'nowhere' })
-  const key = fc.stringMatching(/^[A-Za-z0-9_.:-]{1,40}$/)
+  t.same(placeOf('#room:chat/a%40b@17'), { kind: 'actor', actor: 'room:chat/a@b', seq: 17 })
+  t.equal(hashOf({ kind: 'actor', actor: 'session:ann@17' }), '#session:ann%4017')
+  const key = fc.stringMatching(/^[A-Za-z0-9_.:%@-]{1,40}(@\d{1,3})?$/)
   fc.assert(
     fc.property(key, fc.option(fc.nat(), { nil: undefined }), (key, seq) => {
       const place: Place = { kind: 'actor', actor: `room:chat/${key}`, ...(seq === undefined ? {} : { seq }) }

@@ -8,23 +8,26 @@ export type Place =
 const MACHINE = 'machine:'
 
 export function placeOf(hash: string): Place {
-  const text = decode(hash.replace(/^#/, ''))
-  if (text.startsWith(MACHINE)) return { kind: 'machine', machine: text.slice(MACHINE.length) }
+  const text = hash.replace(/^#/, '')
+  if (text.startsWith(MACHINE)) return { kind: 'machine', machine: decode(text.slice(MACHINE.length)) }
   if (!text.includes(':')) return { kind: 'nowhere' }
-  // A user's name may contain an @ too: only digits behind the last one are a moment.
+  // Digits behind the last @ are a moment. One that belongs to a name is written as %40.
   const [, actor = text, seq] = /^(.+)@(\d+)$/.exec(text) ?? []
-  return seq === undefined ? { kind: 'actor', actor } : { kind: 'actor', actor, seq: Number(seq) }
+  return seq === undefined
+    ? { kind: 'actor', actor: decode(actor) }
+    : { kind: 'actor', actor: decode(actor), seq: Number(seq) }
 }
 
 export function hashOf(place: Place): string {
   if (place.kind === 'nowhere') return '#'
   if (place.kind === 'machine') return `#${MACHINE}${encodeURI(place.machine)}`
-  return `#${encodeURI(place.actor)}${place.seq === undefined ? '' : `@${place.seq}`}`
+  const actor = encodeURI(place.actor).replaceAll('@', '%40')
+  return place.seq === undefined ? `#${actor}` : `#${actor}@${place.seq}`
 }
 
 function decode(text: string): string {
   try {
-    return decodeURI(text)
+    return decodeURIComponent(text)
   } catch {
     return text // Somebody typed a lone percent sign; it means itself.
   }
