@@ -688,6 +688,13 @@ t.test('the page is served under a strict policy, and sent again only where it c
   t.equal((await fetch(`http://127.0.0.1:${server.port}/inspect/page.css`, known)).status, 200)
   t.equal((await http(server, '/inspect/none.js')).status, 404)
   t.equal((await http(server, '/inspected')).status, 404)
+  const slashed = await fetch(`http://127.0.0.1:${server.port}/inspect/`)
+  t.same(
+    [slashed.url, slashed.status],
+    [`http://127.0.0.1:${server.port}/inspect`, 200],
+    'a slash behind it leads to it',
+  )
+  t.equal((await http(server, '/inspect/')).status, 308)
   const posted = await fetch(`http://127.0.0.1:${server.port}/inspect`, { method: 'POST' })
   t.equal(posted.status, 405)
 })

@@ -129,8 +129,9 @@ function greet(inspector: Inspector, visitor: Visitor): void {
   inspector.welcome()
 }
 
-/** A file of the page, or that the browser has it. */
+/** A file of the page, or that the browser has it. The page's own links begin beside it, so that it has no slash behind. */
 async function assetOf(request: HttpRequest): Promise<HttpAnswer> {
+  if (request.path === '/inspect/') return textAnswer(308, 'the page is at /inspect', { Location: '../inspect' })
   const file = (await assets()).get(request.path.slice('/inspect/'.length))
   if (!file) return textAnswer(404, 'nothing is here')
   const headers = { 'Content-Type': file.type, ETag: file.etag, ...PAGE_HEADERS }
