@@ -235,6 +235,10 @@ class CopiedHead implements RequestHead {
   header(name: string): string {
     return this.#headers.get(name) ?? ''
   }
+
+  headerNames(): Iterable<string> {
+    return this.#headers.keys()
+  }
 }
 
 class UwsUpgrade extends CopiedHead implements Upgrade {

@@ -39,6 +39,8 @@ export interface RequestHead {
   readonly query: string
   /** The value of a header by its lower-case name, `''` where it is absent. */
   header(name: string): string
+  /** The lower-case names of those that came, empty ones as well. */
+  headerNames(): Iterable<string>
 }
 
 export interface HttpRequest extends RequestHead {

@@ -12,6 +12,7 @@ import WebSocket from 'ws'
 import type { RoomDocument } from '../src/document.ts'
 import { failure } from '../src/errors.ts'
 import { ChartIndex } from '../src/inspect/configuration.ts'
+import { Feed } from '../src/inspect/feed.ts'
 import { isOurs } from '../src/inspect/gate.ts'
 import { Inspector } from '../src/inspect/inspector.ts'
 import { LifeSight } from '../src/inspect/life-sight.ts'
@@ -34,7 +35,7 @@ import { recover } from '../src/recovery.ts'
 import type { Rooms } from '../src/rooms.ts'
 import { asWritten, blocks } from './fixtures/as-written.ts'
 import { tamper } from './fixtures/damage.ts'
-import { around, Gate, serverHere } from './fixtures/here.ts'
+import { around, Gate, holdBack, serverHere } from './fixtures/here.ts'
 import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
@@ -83,6 +84,17 @@ const http = (server: ServerProcess, path: string, headers: Record<string, strin
       resolve({ status: response.statusCode ?? 0, headers: response.headers, body })
     }).on('error', reject)
   })
+
+/** The next export waits at the `passage`, once it has `reached` it. */
+function holdNextExport(t: Test): { reached: Gate; passage: Gate } {
+  const [reached, passage] = [new Gate(), new Gate()]
+  t.teardown(() => passage.open())
+  holdBack(t, Feed.prototype, 'export', () => {
+    reached.open()
+    return passage
+  })
+  return { reached, passage }
+}
 
 t.test('the gate in production', async (t) => {
   const server = await serverHere(t, { ...MACHINES, NODE_ENV: 'production', CHARTROOM_AUTH_TIMEOUT: '300' })
@@ -194,9 +206,35 @@ t.test('the gate in development', async (t) => {
     const host = `evil.example:${server.port}`
     const rebound = knock(t, server, { headers: { host, origin: `http://${host}` } })
     t.equal((await rebound.close()).code, 4008, 'the gate waits for a token')
+    t.equal((await http(server, '/inspect/export/light/a', { host })).status, 401)
+  })
+
+  t.test('what a proxy passes on comes from elsewhere, whichever header says so, an empty one as well', async (t) => {
     const passedOn = knock(t, server, { headers: { 'x-forwarded-for': '192.0.2.1' } })
     t.equal((await passedOn.close()).code, 4008)
-    t.equal((await http(server, '/inspect/export/light/a', { host })).status, 401)
+    const headers = ['Forwarded', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Real-IP', 'Via']
+    for (const name of [...headers, 'CF-Connecting-IP', 'True-Client-IP'])
+      for (const value of ['1.1 proxy', ''])
+        t.equal((await http(server, '/inspect/export/light/a', { [name]: value })).status, 401, `${name}: ${value}`)
+  })
+
+  t.test('a page of another site cannot set off an export, by an image or a link', async (t) => {
+    const status = async (site: string) =>
+      (await http(server, '/inspect/export/light/a', { 'sec-fetch-site': site })).status
+    t.same([await status('cross-site'), await status('same-site'), await status('something')], [401, 401, 401])
+    t.same([await status('same-origin'), await status('none')], [404, 404], 'one’s own gets in')
+    for (const path of ['', '/', '/page.js', '/none', '/feed', '/export/light/a'])
+      t.match((await http(server, `/inspect${path}`)).headers, { 'cross-origin-resource-policy': 'same-origin' }, path)
+  })
+
+  t.test('one export is made at a time; the next is told to come back', async (t) => {
+    const { reached, passage } = holdNextExport(t)
+    const first = http(server, '/inspect/export/light/a')
+    await reached.opened
+    t.match(await http(server, '/inspect/export/light/a'), { status: 503, headers: { 'retry-after': '1' } })
+    passage.open()
+    t.equal((await first).status, 404)
+    t.equal((await http(server, '/inspect/export/light/a')).status, 404, 'nothing stands in the way any more')
   })
 
   t.test('an Origin on the list is let in, but not without a token', async (t) => {

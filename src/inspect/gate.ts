@@ -2,8 +2,9 @@
  * Who may look: in development whoever sits at this machine, and everything is allowed; otherwise who brings a token with
  * the scope `inspect`, and to send, `inspect:send` (rule C1).
  *
- * Always true: a web page of another site gets in by no door. Its `Origin` is another host's; where it comes through a
- * name of its own (DNS rebinding), so is the `Host`; and what a proxy passes on comes from elsewhere.
+ * Always true: a web page of another site gets in by no door. Its `Origin` is another host's, and where a request has none,
+ * as that of an `<img>`, the browser says by `Sec-Fetch-Site` whose it is; where it comes through a name of its own (DNS
+ * rebinding), the `Host` is another; and what a proxy passes on comes from elsewhere.
  */
 import { BlockList, isIP } from 'node:net'
 import type { Credential, Principal, Verify } from '../auth.ts'
@@ -40,12 +41,22 @@ export function isOurs(address: string): boolean {
 /** @returns the visitor who needs no token; `undefined` where one is needed. */
 export function atHome(request: Asked, production: boolean): Visitor | undefined {
   if (production || !isOurs(request.remoteAddress)) return undefined
-  if (request.header('forwarded') !== '' || request.header('x-forwarded-for') !== '') return undefined
+  if (isPassedOn(request) || isForeign(request)) return undefined
   const host = request.header('host')
   if (!isLoopback(host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))) return undefined
   const origin = request.header('origin')
   return origin === '' || sameHost(origin, host) ? AT_HOME : undefined
 }
+
+/** What proxies say of whom they speak for (RFC 7239, RFC 9110 7.6.3, and what was there before). */
+const PASSED_ON = /^(forwarded|x-forwarded.*|x-real-ip|x-client-ip|x-cluster-client-ip|via|cf-.+|true-client-ip)$/
+
+function isPassedOn(request: Asked): boolean {
+  return [...request.headerNames()].some((name) => PASSED_ON.test(name))
+}
+
+/** Whether a browser says that another site's page asks (Fetch Metadata); a `none` is its own user. */
+const isForeign = (request: Asked): boolean => !['', 'same-origin', 'none'].includes(request.header('sec-fetch-site'))
 
 /** The visitor that a token proves. */
 export async function visitorBy(token: string, verify: Verify): Promise<Visitor | Failure> {

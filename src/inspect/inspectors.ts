@@ -2,7 +2,7 @@
  * The inspector's doors: upgrade requests to the feed, its page, a room's past as a file. Knows who looks.
  *
  * Always true: whoever the gate does not let in is refused over HTTP, or, where the token is still to come, told nothing;
- * there are so many visitors at most.
+ * there are so many visitors at most, and one export at a time; no answer can be used by a page of another site.
  */
 import type { Credential, Verify } from '../auth.ts'
 import type { Config } from '../config.ts'
@@ -42,6 +42,7 @@ export class Inspectors {
     [FEED_PATH]: (upgrade) => this.#accept(upgrade, plain),
     [STATELY_PATH]: (upgrade) => this.#accept(upgrade, new Stately(this.#around.feed, upgrade.query)),
   }
+  #isExporting = false
 
   constructor(around: InspectorsSurroundings) {
     this.#around = around
@@ -100,6 +101,11 @@ export class Inspectors {
 
   /** Answers any request below `/inspect` that is not an upgrade. */
   async request(request: HttpRequest): Promise<HttpAnswer> {
+    const answer = await this.#answer(request)
+    return { ...answer, headers: { ...answer.headers, 'Cross-Origin-Resource-Policy': 'same-origin' } }
+  }
+
+  async #answer(request: HttpRequest): Promise<HttpAnswer> {
     const { path, method } = request
     if (Object.hasOwn(this.upgrades, path))
       return refuseHandshake(request, this.#around.config) ?? textAnswer(400, 'this upgrade was not understood')
@@ -107,13 +113,25 @@ export class Inspectors {
     return path.startsWith(EXPORT_PATH) ? this.#export(request) : assetOf(request)
   }
 
+  /** It is dear: whoever comes while one is made comes back later. */
   async #export(request: HttpRequest): Promise<HttpAnswer> {
-    const { config, verify, feed } = this.#around
+    const { config, verify } = this.#around
     const visitor = await visitorOf(request, config.production, verify)
     if (isFailure(visitor)) return refused(visitor)
-    const room = decoded(request.path.slice(EXPORT_PATH.length))
+    if (this.#isExporting) return unavailable('another export is being made', 1000)
+    this.#isExporting = true
+    try {
+      return await this.#file(decoded(request.path.slice(EXPORT_PATH.length)))
+    } finally {
+      this.#isExporting = false
+    }
+  }
+
+  async #file(room: string | undefined): Promise<HttpAnswer> {
     const file =
-      room === undefined ? failure('bad_room', 'the path is not percent-encoded UTF-8') : await feed.export(room)
+      room === undefined
+        ? failure('bad_room', 'the path is not percent-encoded UTF-8')
+        : await this.#around.feed.export(room)
     if (typeof file !== 'string') return jsonAnswer(httpStatus(file.code), file)
     const name = `${room}.jsonl`.replaceAll(/[^\w.-]/g, '-')
     return {
