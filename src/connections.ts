@@ -2,26 +2,23 @@
  * The registry of connections: takes upgrade requests, and knows every connection from its request to its end.
  */
 import { randomBytes } from 'node:crypto'
+import { Addresses } from './addresses.ts'
 import type { Credential } from './auth.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
-import { refuseHandshake, subprotocolOf, tokenOf } from './handshake.ts'
-import { Tally } from './limits.ts'
+import { refuseHandshake, subprotocolOf, tokenOf, unavailable } from './handshake.ts'
 import { Link } from './link.ts'
-import { type HttpAnswer, textAnswer, type Upgrade } from './transport.ts'
-
-/** Milliseconds for which a refused token counts against its address. */
-const FAILURE_WINDOW = 60_000
+import type { HttpAnswer, Upgrade } from './transport.ts'
 
 export class Connections {
   readonly #around: ConnectionSurroundings
   readonly #byId = new Map<string, Connection>()
-  readonly #addresses = new Tally()
-  readonly #failures = new Tally()
+  readonly #addresses: Addresses
 
   constructor(around: Omit<ConnectionSurroundings, 'onGone' | 'onTokenRefused'>) {
+    this.#addresses = new Addresses(around.config, around.wheel)
     this.#around = {
       ...around,
-      onTokenRefused: (address) => this.#tokenRefused(address),
+      onTokenRefused: (address) => this.#addresses.tokenRefused(address),
       onGone: (connection) => this.#gone(connection),
     }
   }
@@ -48,29 +45,18 @@ export class Connections {
     const connection = new Connection(id, link, tokenOf(upgrade, config), this.#around)
     upgrade.onAborted(() => connection.closed(1006, 'the request was aborted'))
     this.#byId.set(id, connection)
-    this.#addresses.add(link.remoteAddress)
+    this.#addresses.came(link.remoteAddress)
     connection.start()
   }
 
   /** Rule C5, and the limits on one address where the operator has set them. */
   #refuseCrowd(address: string): HttpAnswer | undefined {
-    const { maxConnections, maxConnectionsPerAddress, maxAuthFailuresPerAddress } = this.#around.config
-    const isCrowded = maxConnectionsPerAddress > 0 && this.#addresses.of(address) >= maxConnectionsPerAddress
-    const isSuspect = maxAuthFailuresPerAddress > 0 && this.#failures.of(address) >= maxAuthFailuresPerAddress
-    if (this.size >= maxConnections) return comeBack(503, 5, 'the server is full')
-    if (isCrowded) return comeBack(429, 5, 'too many connections from this address')
-    return isSuspect ? comeBack(429, FAILURE_WINDOW / 1000, 'too many refused tokens from this address') : undefined
+    if (this.size >= this.#around.config.maxConnections) return unavailable('the server is full', 5000)
+    return this.#addresses.refuse(address)
   }
 
   #gone(connection: Connection): void {
-    if (this.#byId.delete(connection.id)) this.#addresses.remove(connection.remoteAddress)
-  }
-
-  /** A refused token counts against its address for a minute, where the operator has set a limit. */
-  #tokenRefused(address: string): void {
-    if (this.#around.config.maxAuthFailuresPerAddress === 0) return
-    this.#failures.add(address)
-    this.#around.wheel.setTimeout(() => this.#failures.remove(address), FAILURE_WINDOW)
+    if (this.#byId.delete(connection.id)) this.#addresses.left(connection.remoteAddress)
   }
 
   /** Ends the connections whose token is refused from now on. @returns how many they were. */
@@ -87,6 +73,3 @@ export class Connections {
     }
   }
 }
-
-const comeBack = (status: number, seconds: number, message: string): HttpAnswer =>
-  textAnswer(status, message, { 'Retry-After': `${seconds}` })

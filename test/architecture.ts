@@ -38,6 +38,7 @@ const FLOORS = [
     'inspect/names',
   ],
   [
+    'addresses',
     'certificate',
     'pages',
     'config',
@@ -130,6 +131,7 @@ const FLOORS = [
     'inspect/page/desk',
     'inspect/gate',
     'inspect/tongue',
+    'inspect/seats',
     'inspect/sight',
   ],
   [

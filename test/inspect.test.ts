@@ -190,6 +190,46 @@ t.test('the gate in production', async (t) => {
   })
 })
 
+t.test('those who wait for their token to come take no place from those who have one', async (t) => {
+  const production = { ...MACHINES, NODE_ENV: 'production' }
+  const headers = await bearer('ann', 'inspect')
+
+  t.test('silent strangers, until there are as many as may wait', async (t) => {
+    const server = await serverHere(t, production)
+    const strangers = Array.from({ length: 32 }, () => knock(t, server))
+    await Promise.all(strangers.map(({ socket }) => once(socket, 'open')))
+    t.equal(await refusal(t, server, {}), 503, 'nobody else may wait')
+    t.match((await look(t, server, { headers })).frames[0], { type: 'welcome' })
+    const [stranger] = strangers
+    await stranger?.leave()
+    await once(knock(t, server).socket, 'open')
+  })
+
+  t.test('a token that comes late finds a seat, or that there is none', async (t) => {
+    const server = await serverHere(t, production)
+    const [late, latest] = [knock(t, server), knock(t, server)]
+    await Promise.all([late, latest].map(({ socket }) => once(socket, 'open')))
+    await Promise.all(Array.from({ length: 15 }, () => look(t, server, { headers })))
+    const token = await tokenFor('ann', { claims: { scope: 'inspect' } })
+    late.send({ type: 'auth', token })
+    await late.next('welcome')
+    t.match(await late.ask({ type: 'auth', token }), { type: 'ok' }, 'who has a seat keeps it')
+    latest.send({ type: 'auth', token })
+    t.match(await latest.next('error'), { code: 'overloaded' })
+    t.equal((await latest.close()).code, 4103)
+  })
+
+  t.test('the limits on one address hold as well', async (t) => {
+    const limits = { CHARTROOM_MAX_CONNECTIONS_PER_ADDRESS: '2', CHARTROOM_MAX_AUTH_FAILURES_PER_ADDRESS: '1' }
+    const server = await serverHere(t, { ...production, ...limits })
+    const [one] = await Promise.all([look(t, server, { headers }), look(t, server, { headers })])
+    t.equal(await refusal(t, server, { headers }), 429)
+    await one?.leave()
+    t.equal(await refusal(t, server, { headers: { authorization: 'Bearer nonsense' } }), 401)
+    t.equal(await refusal(t, server, { headers }), 429, 'after a refused token')
+  })
+})
+
 t.test('the gate in development', async (t) => {
   const server = await serverHere(t, { ...MACHINES, CHARTROOM_AUTH_TIMEOUT: '100' })
 
@@ -241,6 +281,12 @@ t.test('the gate in development', async (t) => {
     const other = await serverHere(t, { ...MACHINES, CHARTROOM_ORIGINS: '*', CHARTROOM_AUTH_TIMEOUT: '100' })
     const stranger = knock(t, other, { headers: { origin: 'http://evil.example' } })
     t.equal((await stranger.close()).code, 4008)
+  })
+
+  t.test('the page’s own origin needs no place on the list', async (t) => {
+    const other = await serverHere(t, { ...MACHINES, CHARTROOM_ORIGINS: 'https://app.example' })
+    await look(t, other, { headers: { origin: `http://127.0.0.1:${other.port}` } })
+    t.equal(await refusal(t, other, { headers: { origin: 'http://evil.example' } }), 403)
   })
 
   t.test('this machine’s addresses, as sockets write them', async (t) => {

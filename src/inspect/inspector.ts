@@ -25,6 +25,8 @@ const MAX_WAITING = 100
 /** Frames that are refused unread before the socket is closed. */
 const MAX_FAULTS = 20
 const SECOND = 1000
+/** What a refused token closes with, where it is not the token's fault. */
+const REFUSED: Partial<Record<string, CloseReason>> = { forbidden: 'forbidden', overloaded: 'overloaded' }
 
 export interface InspectorSurroundings {
   readonly feed: Feed
@@ -206,7 +208,7 @@ export class Inspector implements Receiver, Onto, Eyes {
       return isFirst ? this.welcome() : this.#reply({ type: 'ok' }, id)
     }
     this.#reply(visitor, id)
-    if (isFirst) this.end(visitor.code === 'forbidden' ? 'forbidden' : 'unauthorized', visitor.message)
+    if (isFirst) this.end(REFUSED[visitor.code] ?? 'unauthorized', visitor.message)
   }
 
   async #watch({ actor, id }: Requests['watch']): Promise<void> {

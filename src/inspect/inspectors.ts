@@ -7,16 +7,32 @@
 import type { Credential, Verify } from '../auth.ts'
 import type { Config } from '../config.ts'
 import { type Failure, failure, httpStatus, isFailure } from '../errors.ts'
-import { refuseHandshake, subprotocolOf, tokenOf, unauthorized, unavailable } from '../handshake.ts'
+import {
+  type HandshakeRules,
+  refuseHandshake,
+  sameHost,
+  subprotocolOf,
+  tokenOf,
+  unauthorized,
+  unavailable,
+} from '../handshake.ts'
 import { Link } from '../link.ts'
 import type { Logger } from '../logger.ts'
-import { type HttpAnswer, type HttpRequest, jsonAnswer, textAnswer, type Upgrade } from '../transport.ts'
+import {
+  type HttpAnswer,
+  type HttpRequest,
+  jsonAnswer,
+  type RequestHead,
+  textAnswer,
+  type Upgrade,
+} from '../transport.ts'
 import type { Wheel } from '../wheel.ts'
 import { assets } from './assets.ts'
 import type { Feed } from './feed.ts'
 import { SUBPROTOCOL } from './frames.ts'
 import { atHome, type Visitor, visitorBy, visitorOf } from './gate.ts'
 import { Inspector } from './inspector.ts'
+import { noSeat, Seats } from './seats.ts'
 import { Stately } from './stately.ts'
 import { plain, type Tongue } from './tongue.ts'
 
@@ -28,8 +44,6 @@ export interface InspectorsSurroundings {
   readonly logger: Logger
 }
 
-/** Visitors at a time. */
-const MAX_VISITORS = 16
 const FEED_PATH = '/inspect/feed'
 const STATELY_PATH = '/inspect/stately'
 const EXPORT_PATH = '/inspect/export/'
@@ -42,10 +56,12 @@ export class Inspectors {
     [FEED_PATH]: (upgrade) => this.#accept(upgrade, plain),
     [STATELY_PATH]: (upgrade) => this.#accept(upgrade, new Stately(this.#around.feed, upgrade.query)),
   }
+  readonly #seats: Seats
   #isExporting = false
 
   constructor(around: InspectorsSurroundings) {
     this.#around = around
+    this.#seats = new Seats(around.config, around.wheel)
   }
 
   /** Whether a request is for here, by its path. */
@@ -55,37 +71,66 @@ export class Inspectors {
 
   /** Refuses the request over HTTP, or opens a socket. */
   #accept(upgrade: Upgrade, tongue: Tongue): void {
-    const { config, wheel } = this.#around
-    const refusal = refuseHandshake(upgrade, config)
+    const { config, logger } = this.#around
+    const waits = !atHome(upgrade, config.production) && tokenOf(upgrade, config) === undefined
+    const refusal =
+      refuseHandshake(upgrade, doorOf(upgrade, config)) ?? this.#seats.refuse(upgrade.remoteAddress, waits)
     if (refusal) return upgrade.refuse(refusal)
-    if (this.#all.size >= MAX_VISITORS) return upgrade.refuse(unavailable('too many inspectors are here', 5000))
-    const link = new Link(upgrade, subprotocolOf(upgrade, SUBPROTOCOL), wheel, config.maxLag)
-    const inspector = new Inspector(link, {
-      ...this.#around,
-      ...config,
-      tongue,
-      onGone: (gone) => this.#all.delete(gone),
-    })
-    this.#all.add(inspector)
-    upgrade.onAborted(() => inspector.closed())
+    const [link, inspector] = this.#enter(upgrade, waits, tongue)
     this.#letIn(upgrade, link, inspector).catch((error) => {
-      this.#around.logger.error({ err: error }, 'the gate of the inspector failed')
+      logger.error({ err: error }, 'the gate of the inspector failed')
       link.refuse(unavailable('the token could not be verified'))
       inspector.closed()
     })
   }
 
+  #enter(upgrade: Upgrade, waits: boolean, tongue: Tongue): [Link, Inspector] {
+    const { config, wheel } = this.#around
+    const link = new Link(upgrade, subprotocolOf(upgrade, SUBPROTOCOL), wheel, config.maxLag)
+    const verify: Verify = (token) => this.#verified(token, inspector)
+    const inspector: Inspector = new Inspector(link, {
+      ...this.#around,
+      ...config,
+      tongue,
+      verify,
+      onGone: (gone) => this.#gone(gone),
+    })
+    this.#all.add(inspector)
+    this.#seats.enter(inspector, link.remoteAddress, waits)
+    upgrade.onAborted(() => inspector.closed())
+    return [link, inspector]
+  }
+
+  #gone(inspector: Inspector): void {
+    this.#all.delete(inspector)
+    this.#seats.leave(inspector)
+  }
+
   async #letIn(upgrade: Upgrade, link: Link, inspector: Inspector): Promise<void> {
-    const { config, verify } = this.#around
-    const token = tokenOf(upgrade, config)
-    const visitor =
-      atHome(upgrade, config.production) ?? (token === undefined ? undefined : await visitorBy(token, verify))
+    const visitor = await this.#visitorAt(upgrade, inspector)
     if (visitor && isFailure(visitor)) {
       link.refuse(refused(visitor))
       return inspector.closed()
     }
     if (!link.open(inspector)) return inspector.closed()
     if (visitor) greet(inspector, visitor)
+  }
+
+  /** `undefined` where the token is still to come. */
+  async #visitorAt(upgrade: Upgrade, inspector: Inspector): Promise<Visitor | Failure | undefined> {
+    const { config } = this.#around
+    const visitor = atHome(upgrade, config.production)
+    if (visitor) return this.#seats.take(inspector) ? visitor : NO_SEAT
+    const token = tokenOf(upgrade, config)
+    return token === undefined ? undefined : visitorBy(token, (token) => this.#verified(token, inspector))
+  }
+
+  /** A token that holds takes a seat; one that is refused counts against its address. */
+  async #verified(token: string, inspector: Inspector): Promise<Credential | Failure> {
+    const credential = await this.#around.verify(token)
+    if (isFailure(credential)) this.#seats.tokenRefused(inspector)
+    else if (!this.#seats.take(inspector)) return NO_SEAT
+    return credential
   }
 
   /** Ends those whose token is refused from now on (rule A4). @returns how many they were. */
@@ -108,7 +153,10 @@ export class Inspectors {
   async #answer(request: HttpRequest): Promise<HttpAnswer> {
     const { path, method } = request
     if (Object.hasOwn(this.upgrades, path))
-      return refuseHandshake(request, this.#around.config) ?? textAnswer(400, 'this upgrade was not understood')
+      return (
+        refuseHandshake(request, doorOf(request, this.#around.config)) ??
+        textAnswer(400, 'this upgrade was not understood')
+      )
     if (method !== 'GET' && method !== 'HEAD') return textAnswer(405, 'read only', { Allow: 'GET, HEAD' })
     return path.startsWith(EXPORT_PATH) ? this.#export(request) : assetOf(request)
   }
@@ -158,8 +206,16 @@ async function assetOf(request: HttpRequest): Promise<HttpAnswer> {
     : { status: 200, headers, body: file.body }
 }
 
-const refused = (refusal: Failure): HttpAnswer =>
-  refusal.code === 'forbidden' ? jsonAnswer(httpStatus(refusal.code), refusal) : unauthorized(refusal)
+/** The page's own origin, whichever others are on the list. */
+const doorOf = (request: RequestHead, rules: HandshakeRules): HandshakeRules =>
+  sameHost(request.header('origin'), request.header('host')) ? { ...rules, origins: [] } : rules
+
+function refused(refusal: Failure): HttpAnswer {
+  if (refusal.code === 'overloaded') return noSeat()
+  return refusal.code === 'forbidden' ? jsonAnswer(httpStatus(refusal.code), refusal) : unauthorized(refusal)
+}
+
+const NO_SEAT = failure('overloaded', 'too many inspectors are here')
 
 function decoded(path: string): string | undefined {
   try {
