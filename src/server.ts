@@ -137,7 +137,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     heartbeat: (what) => metrics.heartbeat(what),
   }
   const connections = new Connections({ config, verify, sessions, rooms, inboxes, system, wheel, logger, observer })
-  const feed = lookout && new Feed({ machines, rooms, log, connections, sessions, journal, lookout })
+  const feed = lookout && new Feed({ machines, rooms, log, connections, sessions, journal, lookout, logger })
   const inspectors = feed && new Inspectors({ config, feed, verify, wheel, logger })
   let isStopping = false
   const isReady = (): boolean => !isStopping && commits.isWritable

@@ -13,6 +13,7 @@ import type { RoomDocument } from '../src/document.ts'
 import { failure } from '../src/errors.ts'
 import { ChartIndex } from '../src/inspect/configuration.ts'
 import { Feed } from '../src/inspect/feed.ts'
+import { fork, type Grounds } from '../src/inspect/fork.ts'
 import { isOurs } from '../src/inspect/gate.ts'
 import { Inspector } from '../src/inspect/inspector.ts'
 import { LifeSight } from '../src/inspect/life-sight.ts'
@@ -169,6 +170,14 @@ t.test('the gate in production', async (t) => {
       { code: 'forbidden' },
       'the room’s own rules hold',
     )
+  })
+
+  t.test('only inspect:send may fork, since a fork tells what is hidden', async (t) => {
+    const ask = { type: 'fork', actor: 'room:light/sent', seq: 1, events: [{ type: 'switch' }] }
+    const eye = await look(t, server, { headers: await bearer('ann', 'inspect') })
+    t.match(await eye.ask(ask), { code: 'forbidden' })
+    const hand = await look(t, server, { headers: await bearer('ann', 'inspect inspect:send') })
+    t.match(await hand.ask(ask), { type: 'fork', steps: [{ accepted: true }] })
   })
 
   t.test('A3 A4 one whose token expires or is revoked is out', async (t) => {
@@ -553,6 +562,45 @@ t.test('the feed', async (t) => {
     t.match(await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 9, events }), { code: 'unknown_seq' })
   })
 
+  t.test('a fork tells nothing of what a machine throws, which may be what is hidden', async (t) => {
+    const room = 'tattler/secret'
+    await send(ann, room, 'keep', { pin: '1234-5678' })
+    const eye = await look(t, server)
+    const { steps } = await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 2, events: [{ type: 'tell' }] })
+    t.match(steps, [{ accepted: false, why: 'the machine threw', context: { pin: '(hidden)' } }])
+    t.notOk(JSON.stringify(eye.frames).includes('1234-5678'))
+  })
+
+  t.test('a fork asks the access rule of the machine', async (t) => {
+    await send(ann, 'vault/forked', 'close', { pin: '1' })
+    const events = [{ type: 'look' }, { type: 'open', pin: '1' }]
+    const { steps } = await (await look(t, server)).ask({ type: 'fork', actor: 'room:vault/forked', seq: 2, events })
+    t.match(steps, [
+      { accepted: false, why: 'inspector may not send it here' },
+      { accepted: true, value: 'open' },
+    ])
+  })
+
+  t.test('a fork ends where it takes too long or tells too much, and others have their turn meanwhile', async (t) => {
+    const room = 'tattler/greedy'
+    await send(ann, room, 'keep', { pin: '1' })
+    const eye = await look(t, server)
+    const forked = (...events: object[]) => eye.ask({ type: 'fork', actor: `room:${room}`, seq: 2, events })
+    const large = { type: 'swell', size: 300_000 }
+    t.match(await forked(large), { type: 'fork', steps: [{ accepted: true }] })
+    t.match(await forked(large, large), { code: 'too_large', message: /from 2 events/ })
+    const long = forked(...Array.from({ length: 100 }, () => ({ type: 'ponder', ms: 50 })))
+    let isOver = false
+    const over = long.then(() => {
+      isOver = true
+    })
+    let pongs = 0
+    for (; !isOver; pongs++) await ann.ask({ type: 'ping' })
+    await over
+    t.match(await long, { code: 'too_large', message: /events took longer than 1000 ms/ })
+    t.ok(pongs > 2, 'pings are answered between its events')
+  })
+
   t.test('in development the inspector sends as itself', async (t) => {
     const eye = await look(t, server)
     t.match(await eye.ask({ type: 'send', room: 'light/dev', event: { type: 'switch' } }), { type: 'ok', seq: 2 })
@@ -912,6 +960,18 @@ t.test('a keyframe that is damaged takes the states behind it with it, and nothi
   t.match(await new Moments(log).extentOf('light/a'), { held: 21, first: 21, last: 45 })
   t.same(await counts(21, 29, 30, 39, 40, 45), [21, 29, 'DamagedLog', 'DamagedLog', 40, 45])
   t.match(await recover(log, 'light/a'), { seq: 45, document: { context: { count: 45 } }, keyframes: [20, 30, 40] })
+})
+
+t.test('what a machine throws as it goes on from a stored state is told to nobody', async (t) => {
+  const migrate = () => {
+    throw new Error('no room for the pin 1234')
+  }
+  const grounds = { machine: { host: () => ({ migrate, restore: migrate }) }, logger: createLogger('silent') }
+  const moment = { seq: 1, document: {} as RoomDocument }
+  const principal = { user: 'ann', scopes: [], claims: {} }
+  const forked = await fork(moment, [{ type: 'go' }], principal, grounds as unknown as Grounds)
+  t.match(forked, { code: 'room_failed' })
+  t.notMatch(JSON.stringify(forked), /pin/)
 })
 
 t.test('a room that is set aside says why it cannot be read', async (t) => {

@@ -1,13 +1,13 @@
 /**
  * The feed's answers: one request of one visitor, and what it is told.
  *
- * Always true: a room is only ever changed by `send`, through the door that every frame comes through, and only for who may
- * send; everything else reads.
+ * Always true: a room is only ever changed by `send`, through the door that every frame comes through; a machine's code is
+ * run by `send` and `fork` alone, and only for who may send; everything else reads.
  */
-import type { Principal } from '../auth.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
 import type { Journal } from '../journal.ts'
 import type { Log } from '../log.ts'
+import type { Logger } from '../logger.ts'
 import type { Machine } from '../machine.ts'
 import type { Rooms } from '../rooms.ts'
 import { chartOf } from './chart.ts'
@@ -33,6 +33,7 @@ export interface FeedSurroundings extends Omit<PopulationSurroundings, 'moments'
   readonly log: Log
   readonly journal: Journal
   readonly lookout: Lookout
+  readonly logger: Logger
 }
 
 type MachineLens = Lens & { readonly index: ChartIndex; readonly machine: string }
@@ -71,7 +72,7 @@ export class Feed {
       case 'overview':
         return this.#overview(request.machine)
       case 'fork':
-        return this.#fork(request, visitor.principal)
+        return this.#fork(request, visitor)
       case 'send':
         return this.#send(request, visitor)
     }
@@ -153,14 +154,15 @@ export class Feed {
     return isFailure(seen) ? seen : { type, actor, ...seen }
   }
 
-  async #fork({ actor, seq, events }: Requests['fork'], { user }: Principal): Promise<Told | Failure> {
+  async #fork({ actor, seq, events }: Requests['fork'], { maySend, principal }: Visitor): Promise<Told | Failure> {
+    if (!maySend) return failure('forbidden', 'to fork needs a token with the scope "inspect:send"')
     const room = actor.replace(/^room:/, '')
     const lens = this.#lensOf(room)
     if (isFailure(lens)) return lens
     const moment = await this.#moments.at(room, seq)
     if (!moment) return failure('unknown_seq', `the state of ${room} at seq ${seq} is not known`)
     const machine = this.#around.machines.get(lens.machine) as Machine
-    const steps = fork(moment, events, user, { ...lens, machine })
+    const steps = await fork(moment, events, principal, { ...lens, machine, logger: this.#around.logger })
     return isFailure(steps) ? steps : { type: 'fork', steps }
   }
 

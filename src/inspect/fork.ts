@@ -1,10 +1,15 @@
 /**
  * What would have been: the rest of an idea, from a moment of a room's past on, in memory alone.
  *
- * Always true: nothing is stored and no effect runs; the room itself never hears of it.
+ * Always true: nothing is stored and no effect runs; the room itself never hears of it. What a machine throws is told to
+ * nobody. Between two events the rest of the server has its turn; an event that never ends cannot be stopped.
  */
+import { setImmediate } from 'node:timers/promises'
+import type { Principal } from '../auth.ts'
+import type { RoomDocument, RoomState } from '../document.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
-import type { Machine } from '../machine.ts'
+import type { Logger } from '../logger.ts'
+import type { Hosted, Machine } from '../machine.ts'
 import type { RoomEvent } from '../protocol.ts'
 import { NO_DOWNTIME } from '../uptime.ts'
 import type { ChartIndex } from './configuration.ts'
@@ -26,51 +31,100 @@ export interface Idea {
   readonly timers: readonly Timer[]
 }
 
-/** @param user who would have sent it */
-export function fork(
+/** What an idea may take: milliseconds in all, and characters of what is told of it. */
+const TIME = 1000
+const SIZE = 512 * 1024
+
+export interface Grounds {
+  readonly machine: Machine
+  readonly index: ChartIndex
+  readonly redactor: Redactor
+  readonly logger: Logger
+}
+
+/** @param who would have sent it: the machine's access rule is asked */
+export async function fork(
   { seq, document }: Moment,
   events: readonly RoomEvent[],
-  user: string,
-  { machine, index, redactor }: { machine: Machine; index: ChartIndex; redactor: Redactor },
-): Idea[] | Failure {
-  const hosted = machine.host(() => {}, NO_DOWNTIME)
-  let state: ReturnType<typeof hosted.restore>
-  try {
-    state = hosted.restore(hosted.migrate(document))
-  } catch (error) {
-    return failure('room_failed', `the machine does not go on from there: ${(error as Error).message}`)
+  who: Principal,
+  grounds: Grounds,
+): Promise<Idea[] | Failure> {
+  const line = guarded(grounds.logger, () => new Line(document, seq, who, grounds))
+  if (!line) return failure('room_failed', 'the machine does not go on from there: it threw')
+  const ideas: Idea[] = []
+  const end = performance.now() + TIME
+  let size = 0
+  for (const event of events) {
+    if (performance.now() > end) return failure('too_large', `${ideas.length} events took longer than ${TIME} ms`)
+    const idea = line.go(event)
+    size += JSON.stringify(idea).length
+    if (size > SIZE)
+      return failure('too_large', `what follows from ${ideas.length + 1} events has more than ${SIZE} characters`)
+    ideas.push(idea)
+    await setImmediate()
   }
-  let place = seq
-  return events.map((event): Idea => {
-    const before = index.activeOf(state.document.value)
-    const now = Date.now()
-    const attempt = attempted(machine, event, (checked) =>
-      hosted.transition(state, { ...checked, from: user, time: now, seq: place + 1 }, { now, seq: place + 1 }),
-    )
-    if (typeof attempt !== 'string') [state, place] = [attempt.state, place + 1]
-    const { value, context, status } = redactor.document(state.document)
-    const after = index.activeOf(value)
-    const accepted = typeof attempt !== 'string'
+  return ideas
+}
+
+/** The room as it would go on. */
+class Line {
+  readonly #grounds: Grounds
+  readonly #who: Principal
+  readonly #hosted: Hosted
+  #state: RoomState
+  #seq: number
+
+  /** @throws what the machine throws */
+  constructor(document: RoomDocument, seq: number, who: Principal, grounds: Grounds) {
+    this.#grounds = grounds
+    this.#who = who
+    this.#seq = seq
+    this.#hosted = grounds.machine.host(() => {}, NO_DOWNTIME)
+    this.#state = this.#hosted.restore(this.#hosted.migrate(document))
+  }
+
+  go(event: RoomEvent): Idea {
+    const { index, redactor, logger } = this.#grounds
+    const before = index.activeOf(this.#state.document.value)
+    const why = guarded(logger, () => this.#take(event) ?? '') ?? 'the machine threw'
+    const { document } = this.#state
+    const { value, context, status } = redactor.document(document)
+    const accepted = why === ''
     return {
       event: redactor.event(event),
       accepted,
-      ...(!accepted && { why: attempt }),
+      ...(!accepted && { why }),
       value,
       context,
-      edges: accepted ? taken(index, { before, after, type: event.type }) : [],
+      edges: accepted ? taken(index, { before, after: index.activeOf(value), type: event.type }) : [],
       status,
-      timers: state.document.delays.map(({ event: { type }, dueAt, delay }) => ({ event: type, dueAt, delay })),
+      timers: document.delays.map(({ event: { type }, dueAt, delay }) => ({ event: type, dueAt, delay })),
     }
-  })
+  }
+
+  /** @returns why the event makes nothing of the room. @throws what the machine throws */
+  #take(event: RoomEvent): string | undefined {
+    const { access } = this.#grounds.machine
+    if (access.send && access.send(this.#who, event, this.#state.snapshot) !== true)
+      return `${this.#who.user} may not send it here`
+    const checked = this.#grounds.machine.checkEvent(event)
+    if (isFailure(checked)) return checked.message
+    const moment = { now: Date.now(), seq: this.#seq + 1 }
+    const stamped = { ...checked, from: this.#who.user, time: moment.now, seq: moment.seq }
+    const step = this.#hosted.transition(this.#state, stamped, moment)
+    if (!step) return 'it is not accepted now'
+    this.#state = step.state
+    this.#seq = moment.seq
+    return undefined
+  }
 }
 
-/** What an event makes of the room, or why it makes nothing of it. */
-function attempted<T>(machine: Machine, event: RoomEvent, take: (checked: RoomEvent) => T | undefined): T | string {
+/** Runs what a machine may throw on. Its words go to the log alone, since they may hold what is hidden. */
+function guarded<T>(logger: Logger, run: () => T): T | undefined {
   try {
-    const checked = machine.checkEvent(event)
-    if (isFailure(checked)) return checked.message
-    return take(checked) ?? 'it is not accepted now'
+    return run()
   } catch (error) {
-    return `the machine throws: ${(error as Error).message}`
+    logger.warn({ err: error }, 'a machine threw in a fork')
+    return undefined
   }
 }

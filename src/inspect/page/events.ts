@@ -16,7 +16,7 @@ export function Events({ watching }: { readonly watching: Watching }): Component
             setForking(false)
             watching.forgetIdea()
           }} />`
-        : html`<${Possible} key=${actor} watching=${watching} maySend=${maySend} fork=${isRoom ? () => setForking(true) : undefined} />`
+        : html`<${Possible} key=${actor} watching=${watching} maySend=${maySend} fork=${isRoom && feed.maySend ? () => setForking(true) : undefined} />`
     }
   </section>`
 }
