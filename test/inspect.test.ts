@@ -20,6 +20,7 @@ import { LifeSight } from '../src/inspect/life-sight.ts'
 import { Lookout } from '../src/inspect/lookout.ts'
 import { Moments } from '../src/inspect/moments.ts'
 import { serverCharts } from '../src/inspect/own-charts.ts'
+import { Population, type PopulationSurroundings } from '../src/inspect/population.ts'
 import { Redactor } from '../src/inspect/redact.ts'
 import { RoomSight } from '../src/inspect/room-sight.ts'
 import type { Chart } from '../src/inspect/shapes.ts'
@@ -960,6 +961,44 @@ t.test('a keyframe that is damaged takes the states behind it with it, and nothi
   t.match(await new Moments(log).extentOf('light/a'), { held: 21, first: 21, last: 45 })
   t.same(await counts(21, 29, 30, 39, 40, 45), [21, 29, 'DamagedLog', 'DamagedLog', 40, 45])
   t.match(await recover(log, 'light/a'), { seq: 45, document: { context: { count: 45 } }, keyframes: [20, 30, 40] })
+})
+
+t.test('a list of very many stored rooms gives everybody else a turn, and has their names for a while', async (t) => {
+  const names = Array.from({ length: 3000 }, (_, i) => `light/r${`${2999 - i}`.padStart(4, '0')}`)
+  let asked = 0
+  const log = {
+    topics: async () => {
+      asked++
+      return [...names, '$inbox/ann']
+    },
+    last: async () => 0,
+  }
+  const young: { name: string }[] = []
+  const rooms = {
+    all: () => young,
+    failures: new Map(),
+    resident: () => undefined,
+    isName: (name: string) => name.startsWith('light/'),
+  }
+  const population = new Population({ log, rooms } as unknown as PopulationSurroundings)
+  let turns = 0
+  let isOver = false
+  const others = (): void => {
+    turns++
+    if (!isOver) setImmediate(others)
+  }
+  setImmediate(others)
+  const list = await population.list({ kind: 'room', limit: 2 })
+  t.match(list, { total: 3000, more: true, actors: [{ name: 'light/r0000' }, { name: 'light/r0001' }] })
+  t.ok(turns >= 10, `${turns} turns of others`)
+  isOver = true
+  young.push({ name: 'light/r0000a' }, { name: 'light/r0007' })
+  const again = await population.list({ kind: 'room', limit: 3 })
+  t.same(
+    [again.total, again.actors[1]?.name, asked],
+    [3001, 'light/r0000a', 1],
+    'one that was just born stands in it, too',
+  )
 })
 
 t.test('what a machine throws as it goes on from a stored state is told to nobody', async (t) => {

@@ -3,8 +3,9 @@
  * sessions.
  *
  * Always true: nothing is activated; what is asleep is read a few at a time, so that a list costs little, however often it
- * is asked for.
+ * is asked for; a long one gives the rest of the server its turn.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { Connections } from '../connections.ts'
 import type { Journal } from '../journal.ts'
 import type { Log } from '../log.ts'
@@ -29,6 +30,8 @@ export interface PopulationSurroundings {
 const NAMES_KNOWN = 2000
 /** Sleeping rooms that are read for one list, and of which the state is remembered. */
 const READ_AT_ONCE = 50
+/** Actors that are gone through in one go. */
+const AT_ONCE = 300
 const REMEMBERED = 5000
 
 /** An actor of which the state is looked up if somebody wants it. */
@@ -43,7 +46,7 @@ interface Sighted {
 
 export class Population {
   readonly #around: PopulationSurroundings
-  #names: { readonly until: number; readonly rooms: readonly string[] } = { until: 0, rooms: [] }
+  #names = { until: 0, rooms: [] as readonly string[], known: new Set<string>() as ReadonlySet<string> }
   /** The states of sleeping rooms. */
   readonly #asleep = new Map<string, { readonly seq: number; readonly state: string }>()
   #reads = 0
@@ -56,7 +59,9 @@ export class Population {
     this.#reads = 0
     const actors: Actor[] = []
     let total = 0
-    for (const sighted of await this.#all(wish)) {
+    let passed = 0
+    for await (const sighted of this.#all(wish)) {
+      if (++passed % AT_ONCE === 0) await setImmediate()
       if (!fits(sighted, wish)) continue
       const actor = wish.state !== undefined || actors.length < wish.limit ? await shown(sighted) : undefined
       if (wish.state !== undefined && !isIn(actor?.state ?? '', wish.state)) continue
@@ -66,13 +71,11 @@ export class Population {
     return { actors, total, more: total > actors.length }
   }
 
-  async #all({ kind }: Wish): Promise<Sighted[]> {
+  async *#all({ kind }: Wish): AsyncGenerator<Sighted> {
     const wants = (one: Kind): boolean => kind === undefined || kind === one
-    return [
-      ...(wants('session') ? [...this.#around.sessions.all()].map(({ user }) => this.#session(user)) : []),
-      ...(wants('connection') ? this.#connections() : []),
-      ...(wants('room') ? await this.#rooms() : []),
-    ]
+    if (wants('session')) for (const { user } of [...this.#around.sessions.all()]) yield this.#session(user)
+    if (wants('connection')) yield* this.#connections()
+    if (wants('room')) for (const name of await this.#roomNames()) yield this.#room(name)
   }
 
   #session(user: string): Sighted {
@@ -104,17 +107,15 @@ export class Population {
     return { state: stateName(value ?? last?.value), ...(last && { seq: last.seq }) }
   }
 
-  async #rooms(): Promise<Sighted[]> {
+  #room(name: string): Sighted {
     const { rooms } = this.#around
-    const names = new Set(await this.#stored())
-    for (const { name } of rooms.all()) names.add(name)
-    return [...names].sort().map((name) => ({
+    return {
       kind: 'room',
       machine: name.slice(0, name.indexOf('/')),
       name,
       failed: rooms.failures.get(name),
       look: async () => this.#resident(rooms.resident(name)) ?? (await this.#sleeping(name)),
-    }))
+    }
   }
 
   #resident(room: Room | undefined): Pick<Actor, 'state' | 'seq' | 'present'> | undefined {
@@ -147,12 +148,25 @@ export class Population {
     return { state, seq }
   }
 
+  /** Of all rooms, sorted: those stored as they were up to two seconds ago, and those in memory. */
+  async #roomNames(): Promise<readonly string[]> {
+    if (Date.now() >= this.#names.until) {
+      const rooms = await this.#stored()
+      this.#names = { until: Date.now() + NAMES_KNOWN, rooms, known: new Set(rooms) }
+    }
+    const { rooms, known } = this.#names
+    const young = [...this.#around.rooms.all()].map(({ name }) => name).filter((name) => !known.has(name))
+    return young.length === 0 ? rooms : [...rooms, ...young].sort()
+  }
+
   async #stored(): Promise<readonly string[]> {
-    if (Date.now() < this.#names.until) return this.#names.rooms
+    const rooms: string[] = []
     const topics = await this.#around.log.topics('')
-    const rooms = topics.filter((topic) => this.#around.rooms.isName(topic))
-    this.#names = { until: Date.now() + NAMES_KNOWN, rooms }
-    return rooms
+    for (const [i, topic] of topics.entries()) {
+      if (i % AT_ONCE === 0) await setImmediate()
+      if (this.#around.rooms.isName(topic)) rooms.push(topic)
+    }
+    return rooms.sort()
   }
 }
 
