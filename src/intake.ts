@@ -67,7 +67,7 @@ export class Intake {
 }
 
 /** What is too large or nested too deeply was not parsed; its `id` is looked for all the same (rule R1). */
-function withId(frame: ClientFrame | Failure, bytes: ArrayBuffer): ClientFrame | Failure {
+export function withId<T extends object>(frame: T | Failure, bytes: ArrayBuffer): T | Failure {
   if (!isFailure(frame) || (frame.code !== 'too_large' && frame.path !== '')) return frame
   const id = idOf(bytes)
   if (id === undefined) return frame

@@ -89,6 +89,11 @@ const MISTAKES: Readonly<Record<string, readonly [text: string, told: string | R
     `policy.redact: expected names of properties, got "pin"; write "redact: ['password']"`,
     4,
   ],
+  'policy-redact-index.ts': [
+    `${PLAIN}export const policy = {\n  redact: ['pin', '0'] }`,
+    'policy.redact: "0" is an index of lists; hide the property that they stand under',
+    4,
+  ],
   'policy.ts': [
     `${PLAIN}export const policy = {\n  history: -1 }`,
     'policy.history: expected a whole number of at least 0, got -1',

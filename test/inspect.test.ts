@@ -324,6 +324,12 @@ t.test('the feed', async (t) => {
     t.match(await eye.ask({ type: 'unwatch', actor: 'room:light/a' }), { code: 'not_joined' })
     eye.socket.send('{')
     t.match(await eye.next('error'), { code: 'bad_json' })
+    t.match(await eye.ask({ type: 'chart', machine: 'x'.repeat(70_000) }), { code: 'too_large' })
+    t.match(
+      await eye.ask({ type: 'watch', actor: 'session:a\nb' }),
+      { code: 'unknown_type' },
+      'a name may have two lines',
+    )
     t.match(await eye.ask({ type: 'chart', machine: 'light' }), { chart: { kind: 'room', root: { id: 'light' } } })
     t.match(await eye.ask({ type: 'chart', machine: 'session' }), { chart: { kind: 'session' } })
   })

@@ -99,9 +99,20 @@ function timersFindings(value: unknown): Finding[] {
 }
 
 function redactFindings(value: unknown): Finding[] {
-  if (Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')) return []
+  if (Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== ''))
+    return indexFindings(value)
   const what = `policy.redact: expected names of properties, got ${shown(value)}; write "redact: ['password']"`
   return [{ what, names: ['redact'], behind: 'policy' }]
+}
+
+/** In an operation's path an index looks like a name, and what stands at it moves. */
+function indexFindings(names: readonly string[]): Finding[] {
+  const indices = names.filter((name) => /^(0|[1-9]\d*)$/.test(name))
+  return indices.map((name) => ({
+    what: `policy.redact: "${name}" is an index of lists; hide the property that they stand under`,
+    names: ['redact'],
+    behind: 'policy',
+  }))
 }
 
 const isObject = (value: unknown): value is object =>

@@ -107,7 +107,7 @@ export class Feed {
 
   /** What can be seen of an actor. */
   sightOf(actor: string): Sight | Failure {
-    const [, kind, name = ''] = /^(room|connection|session):(.+)$/.exec(actor) ?? []
+    const [, kind, name = ''] = /^(room|connection|session):(.+)$/s.exec(actor) ?? []
     if (kind === 'room') return this.#roomSight(name)
     const index = this.#own.get(kind ?? '')
     if (!index)

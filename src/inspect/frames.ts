@@ -123,7 +123,8 @@ export interface Told {
 }
 
 /** Reads a text frame. @returns the request, or the failure that answers it, with its `id` where it has one. */
-export function read(bytes: ArrayBuffer, isBinary: boolean): Request | Failure {
+export function read(bytes: ArrayBuffer, isBinary: boolean, most: number): Request | Failure {
+  if (bytes.byteLength > most) return failure('too_large', `a frame has at most ${most} bytes here`)
   if (isBinary) return failure('unsupported_data', 'the feed takes text frames')
   const given = parseObject(Buffer.from(bytes).toString())
   if (isFailure(given)) return given

@@ -6,6 +6,7 @@
  */
 import type { Verify } from '../auth.ts'
 import { type CloseReason, closeCodes, type Failure, failure, isFailure } from '../errors.ts'
+import { withId } from '../intake.ts'
 import type { Link } from '../link.ts'
 import type { Logger } from '../logger.ts'
 import { type CorrelationId, correlationOf } from '../protocol.ts'
@@ -79,8 +80,7 @@ export class Inspector implements Receiver, Onto, Eyes {
   frame(bytes: ArrayBuffer, isBinary: boolean): void {
     if (this.#isOver) return
     const most = this.#visitor ? this.#around.maxFrame : this.#around.maxAuthFrame
-    const isLarge = bytes.byteLength > most
-    const request = isLarge ? failure('too_large', `a frame has at most ${most} bytes here`) : read(bytes, isBinary)
+    const request = withId(read(bytes, isBinary, most), bytes)
     if (isFailure(request)) return this.#fault(request)
     if (this.#waiting >= MAX_WAITING)
       return this.#reply(failure('overloaded', `at most ${MAX_WAITING} requests may wait`), request.id)
