@@ -5,6 +5,7 @@ import { createActor, createMachine } from 'xstate'
 import { assets } from '../src/inspect/assets.ts'
 import { activeOf } from '../src/inspect/page/active.ts'
 import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
+import { endingOf, remediesOf } from '../src/inspect/page/endings.ts'
 import { payloadOf, span, titleOf } from '../src/inspect/page/phrases.ts'
 import { hashOf, type Place, placeOf } from '../src/inspect/page/places.ts'
 import { readEvent, readEvents } from '../src/inspect/page/written-event.ts'
@@ -75,6 +76,20 @@ t.test('a view fits a chart, reads a part of it, and zooms around a point', asyn
   const [before, after] = [fitting(whole, view), zoomed(fitting(whole, view), 2, at)]
   t.equal(after.scale, before.scale * 2)
   t.equal((at.x - after.x) / after.scale, (at.x - before.x) / before.scale)
+})
+
+t.test('a connection that ends says why in one line, a room that failed says what its operator can ask', async (t) => {
+  const bad = { reason: 'bad_request', message: 'too many frames had to be refused' }
+  const told = (value: string, ending: object | null, cause?: string): string | undefined =>
+    endingOf({ actor: 'connection:c_1', value, context: { ending } }, cause === undefined ? undefined : { cause })
+  t.equal(told('closed', bad, '4000'), 'closed 4000 bad_request: too many frames had to be refused')
+  t.equal(told('closed', null, '1006'), 'closed 1006: the peer vanished without a close frame')
+  t.equal(told('closed', null, '4999'), 'closed 4999: the peer closed it')
+  t.equal(told('closing', bad, 'bad_request'), 'closing bad_request: too many frames had to be refused')
+  t.equal(told('closed', null), 'closed')
+  t.equal(told('open', null), undefined)
+  t.equal(endingOf({ actor: 'room:poll/a', value: 'closed', context: {} }, undefined), undefined)
+  t.same(remediesOf('room:poll/a'), ['GET /v1/rooms/poll/a/dead-letters', 'POST /v1/rooms/poll/a/revive'])
 })
 
 t.test('spans and events in few letters', async (t) => {

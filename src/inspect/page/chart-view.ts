@@ -30,7 +30,7 @@ export function ChartView({ chart, lights, moment, overview, failed }: ChartView
   const svg = useRef<SVGSVGElement>(null)
   const group = useRef<SVGGElement>(null)
   const drawing = useDrawing(chart, overview !== undefined)
-  const [camera, look] = useCamera(svg, drawing, lights.active)
+  const [camera, look] = useCamera(svg, drawing, lights)
   useLayoutEffect(() => {
     if (group.current) group.current.innerHTML = drawing?.svg ?? ''
   }, [drawing])
@@ -82,13 +82,13 @@ interface Look {
 function useCamera(
   svg: { readonly current: SVGSVGElement | null },
   drawing: Drawing | undefined,
-  active: readonly string[],
+  { active, taken }: Lights,
 ): [Camera, Look] {
   const [camera, setCamera] = useState<Camera>({ x: 0, y: 0, scale: 1 })
   const follows = useRef(true)
   const whole = (): Camera => (drawing ? fitting(drawing.placed, sizeOf(svg.current)) : camera)
   const part = (): Camera => {
-    const place = drawing && focusOf(drawing.placed, active, sizeOf(svg.current))
+    const place = drawing && focusOf(drawing.placed, active, taken, sizeOf(svg.current))
     return place ? reading(place, drawing.placed, sizeOf(svg.current)) : whole()
   }
   const best = (): Camera => (whole().scale < READABLE ? part() : whole())
@@ -109,9 +109,9 @@ function useCamera(
     setCamera(best())
   }, [drawing])
   useEffect(() => {
-    const place = drawing && focusOf(drawing.placed, active, sizeOf(svg.current))
+    const place = drawing && focusOf(drawing.placed, active, taken, sizeOf(svg.current))
     if (follows.current && place && !sees(camera, place, sizeOf(svg.current))) setCamera(best())
-  }, [active.join(' ')])
+  }, [active.join(' '), taken.join(' ')])
   useGestures(svg, move)
   useResize(svg, () => follows.current && setCamera(best()))
   Object.assign(view, { fit, zoom })

@@ -1,5 +1,6 @@
 /** The state and the context of the moment shown; what its step changed is marked. */
 import type { Operation } from '../../patch.ts'
+import { endingOf, remediesOf } from './endings.ts'
 import { type ComponentChild, html, useEffect, useRef } from './html.ts'
 import type { State, Step } from './messages.ts'
 import { instant, span, titleOf } from './phrases.ts'
@@ -7,7 +8,7 @@ import { Tree } from './tree.ts'
 
 export interface StatePanelProps {
   readonly state: Pick<State, 'value' | 'context' | 'status'> & Partial<State>
-  readonly step: Pick<Step, 'ops'> | undefined
+  readonly step: Pick<Step, 'ops' | 'cause'> | undefined
   readonly now: number
   readonly isLive: boolean
 }
@@ -15,6 +16,7 @@ export interface StatePanelProps {
 export function StatePanel({ state, step, now, isLive }: StatePanelProps): ComponentChild {
   const { value, context, status, time, failed, timers = [], present, children } = state
   const changed = changesIn(step, '/context')
+  const ending = endingOf(state, step)
   const section = useRef<HTMLElement>(null)
   useEffect(() => {
     section.current?.querySelector('.changed')?.scrollIntoView({ block: 'nearest' })
@@ -23,8 +25,9 @@ export function StatePanel({ state, step, now, isLive }: StatePanelProps): Compo
   return html`
     <section class="state-value">
       <h2>State <span>${status === 'active' ? '' : status}</span><span class="right">${time ? html`<time>${instant(time, now)}</time>` : ''}</span></h2>
-      ${failed === undefined ? '' : html`<p class="failure" role="alert">${failed}</p>`}
+      ${failed === undefined ? '' : html`<${Failed} actor=${state.actor} why=${failed} />`}
       <div class="value"><${Value} value=${value} /></div>
+      ${ending ? html`<p class="ending">${ending}</p>` : ''}
       ${timers.length > 0 ? html`<ul class="timers">${timers.map(({ event, dueAt }) => html`<li key=${event}><span>${titleOf(event)}</span><span class="soft">${dueAt > at ? `in ${span(dueAt - at)}` : 'due'}</span></li>`)}</ul>` : ''}
       ${present && present.length > 0 ? html`<p class="present"><span class="soft">present</span> ${present.join(', ')}</p>` : ''}
     </section>
@@ -33,6 +36,15 @@ export function StatePanel({ state, step, now, isLive }: StatePanelProps): Compo
       ${isEmpty(context) ? html`<p class="hint">Empty.</p>` : html`<${Tree} value=${context} changed=${changed} />`}
       ${isEmpty(children) ? '' : html`<h3>Children</h3><${Tree} value=${children} changed=${changesIn(step, '/children')} />`}
     </section>`
+}
+
+function Failed({ actor = '', why }: { readonly actor?: string; readonly why: string }): ComponentChild {
+  const [look, mend] = remediesOf(actor)
+  return html`<div class="failure" role="alert">
+    <p>${why}</p>
+    <p>Its events that failed, each with its error: <code>${look}</code></p>
+    <p>To revive it: <code>${mend}</code></p>
+  </div>`
 }
 
 const isEmpty = (value: unknown): boolean =>
