@@ -3,13 +3,16 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createActor, createMachine } from 'xstate'
 import { assets } from '../src/inspect/assets.ts'
+import { serverCharts } from '../src/inspect/own-charts.ts'
 import { activeOf } from '../src/inspect/page/active.ts'
 import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
 import { endingOf, remediesOf } from '../src/inspect/page/endings.ts'
+import { Listing, NO_QUERY } from '../src/inspect/page/listing.ts'
 import { payloadOf, span, titleOf } from '../src/inspect/page/phrases.ts'
 import { hashOf, type Place, placeOf } from '../src/inspect/page/places.ts'
+import { briefState, statesOf } from '../src/inspect/page/states.ts'
 import { readEvent, readEvents } from '../src/inspect/page/written-event.ts'
-import type { ChartNode } from '../src/inspect/shapes.ts'
+import type { Chart, ChartNode } from '../src/inspect/shapes.ts'
 
 t.test('an address leads back to its place, also for a user with an @', async (t) => {
   t.same(placeOf('#room:chat/lobby@17'), { kind: 'actor', actor: 'room:chat/lobby', seq: 17 })
@@ -90,6 +93,56 @@ t.test('a connection that ends says why in one line, a room that failed says wha
   t.equal(told('open', null), undefined)
   t.equal(endingOf({ actor: 'room:poll/a', value: 'closed', context: {} }, undefined), undefined)
   t.same(remediesOf('room:poll/a'), ['GET /v1/rooms/poll/a/dead-letters', 'POST /v1/rooms/poll/a/revive'])
+})
+
+t.test('a machine of many rooms hides no other, and its rooms stand in the order of their numbers', async (t) => {
+  const rooms = [...Array(300).keys()].map((n) => `poll/p${n}`).concat('turns/a', 'breaker/x')
+  const all = rooms.sort().map((name) => {
+    return { actor: `room:${name}`, kind: 'room', machine: name.split('/')[0] as string, name, state: '' }
+  })
+  const asked: object[] = []
+  const ask = async (wish: { kind: string; machine?: string; search?: string; limit?: number }) => {
+    asked.push(wish)
+    const { kind, machine, search = '', limit = 200 } = wish
+    const fit = all.filter((one) => one.kind === kind && (!machine || one.machine === machine))
+    const found = fit.filter(({ name }) => name.includes(search))
+    return { actors: found.slice(0, limit), total: found.length, more: found.length > limit }
+  }
+  const listing = new Listing(ask as unknown as ConstructorParameters<typeof Listing>[0])
+  const { groups, rooms: total } = await listing.read({ ...NO_QUERY, listed: { turns: 0 } })
+  t.equal(total, 302)
+  t.same(
+    groups.map(({ machine, total }) => [machine, total]),
+    [
+      ['breaker', 1],
+      ['poll', 300],
+      ['turns', 1],
+    ],
+  )
+  const names = groups[1]?.actors.map(({ name }) => name) ?? []
+  t.same([names[1], names[2], names[10]], ['poll/p1', 'poll/p2', 'poll/p10'])
+  t.match(asked.at(-1), { machine: 'turns', limit: 1 }, 'of a folded machine only how many')
+  asked.length = 0
+  await listing.read(NO_QUERY)
+  t.notOk(
+    asked.some((wish) => 'limit' in wish && wish.limit === 1000),
+    'machines are looked for when something is new',
+  )
+  const found = await listing.read({ ...NO_QUERY, search: 'turns' })
+  t.same(
+    found.groups.map(({ machine, actors }) => [machine, actors.length]),
+    [['turns', 1]],
+  )
+})
+
+t.test('a list has states in few words, those of several parts at once by what is around them', async (t) => {
+  const [connection] = serverCharts as readonly [Chart]
+  const states = statesOf(connection)
+  t.ok(['connecting', 'connecting.waiting', 'open', 'closed'].every((state) => states.includes(state)))
+  t.notOk(states.some((state) => state.startsWith('open.')))
+  t.equal(briefState('open.token.fresh | refresh.idle', connection), 'open')
+  t.equal(briefState('connecting.waiting', connection), 'connecting.waiting')
+  t.equal(briefState('a | b', undefined), 'a | b')
 })
 
 t.test('spans and events in few letters', async (t) => {

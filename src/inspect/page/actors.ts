@@ -1,31 +1,26 @@
 /** The list on the left: rooms by machine, people with their connections, and what narrows it down. */
+import type { Chart } from '../shapes.ts'
 import { type ComponentChild, html } from './html.ts'
+import { FEW, type Group, MOST, type Query, type Sections } from './listing.ts'
 import type { Actor, Actors } from './messages.ts'
 import type { Place } from './places.ts'
-
-export interface Query {
-  readonly search: string
-  /** Any state where it is empty. */
-  readonly state: string
-  readonly failed: boolean
-}
-
-export interface Sections {
-  readonly rooms: Actors
-  readonly sessions: Actors
-  readonly connections: Actors
-}
+import { briefState, statesOf } from './states.ts'
 
 export interface ActorListProps {
   readonly sections: Sections | undefined
-  readonly states: readonly string[]
+  /** Of the machines that are known, by their names. */
+  readonly charts: ReadonlyMap<string, Chart>
+  /** The actor that is looked at, which is listed whatever is searched for. */
+  readonly opened: Actor | undefined
   readonly query: Query
   readonly place: Place
   readonly ask: (query: Query) => void
   readonly go: (place: Place) => void
 }
 
-export function ActorList({ sections, states, query, place, ask, go }: ActorListProps): ComponentChild {
+export function ActorList(props: ActorListProps): ComponentChild {
+  const { sections, charts, query, ask } = props
+  const states = [...new Set([...charts.values()].flatMap(statesOf))].sort()
   return html`<nav class="actors" aria-label="Actors" onKeyDown=${moveFocus}>
     <div class="filters">
       <input id="search" type="search" placeholder="Search actors" aria-label="Search actors" aria-keyshortcuts="/"
@@ -38,50 +33,77 @@ export function ActorList({ sections, states, query, place, ask, go }: ActorList
       <label class="check"><input type="checkbox" checked=${query.failed}
         onChange=${() => ask({ ...query, failed: !query.failed })} /> Failed</label>
     </div>
-    <div class="list">${sections ? html`<${Lists} sections=${sections} isNarrowed=${query.search !== '' || query.state !== '' || query.failed} place=${place} go=${go} />` : html`<p class="hint">…</p>`}</div>
+    <div class="list">${sections ? html`<${Lists} ...${props} />` : html`<p class="hint">…</p>`}</div>
   </nav>`
 }
 
 const textOf = (event: Event): string => (event.target as HTMLInputElement).value
 
-type ListsProps = { readonly sections: Sections; readonly isNarrowed: boolean } & Pick<ActorListProps, 'place' | 'go'>
-
-function Lists({ sections: { rooms, sessions, connections }, isNarrowed, place, go }: ListsProps): ComponentChild {
-  const machines = grouped(rooms.actors, ({ machine }) => machine)
-  const people = grouped(
-    [...sessions.actors, ...connections.actors],
-    ({ user, name, kind }) => user || (kind === 'session' ? name : ''),
-  )
-  if (rooms.total + sessions.total + connections.total === 0)
-    return html`<p class="hint">${isNarrowed ? 'No actor fits.' : 'No room has been entered yet, and nobody is here.'}</p>`
+function Lists(props: ActorListProps & { readonly sections: Sections }): ComponentChild {
+  const { sections, opened, query } = props
+  const { groups, rooms, sessions, connections } = sections
+  const people = byUser([...sessions.actors, ...connections.actors])
+  const named = groups.reduce((sum, { total }) => sum + total, 0)
+  const isListed = [
+    ...groups.flatMap((group) => listedOf(group, query)),
+    ...sessions.actors,
+    ...connections.actors,
+  ].some(({ actor }) => actor === opened?.actor)
   return html`
-    ${rooms.total > 0 ? html`<h2>Rooms <span>${rooms.total}</span></h2>` : ''}
-    ${machines.map(
-      ([machine, actors]) => html`<section key=${machine}>
-      <button class="group ${place.kind === 'machine' && place.machine === machine ? 'here' : ''}" title="All rooms of ${machine} on one chart"
-        onClick=${() => go({ kind: 'machine', machine })}>${machine}<span>overview</span></button>
-      <ul>${actors.map((actor) => html`<${Row} key=${actor.actor} actor=${actor} place=${place} go=${go} />`)}</ul>
-    </section>`,
-    )}
-    <${More} of=${rooms} />
+    ${opened && !isListed ? html`<section><h2>Shown</h2><ul><${Row} ...${props} actor=${opened} isWhole /></ul></section>` : ''}
+    ${rooms + sessions.total + connections.total === 0 ? html`<p class="hint">${isNarrowing(query) ? 'No actor fits.' : 'No room has been entered yet, and nobody is here.'}</p>` : ''}
+    ${rooms > 0 ? html`<h2>Rooms <span>${rooms}</span></h2>` : ''}
+    ${groups.map((group) => html`<${Machine} key=${group.machine} ...${props} group=${group} />`)}
+    <${More} count=${rooms - named} of="of other machines" />
     ${people.length > 0 ? html`<h2>People <span>${sessions.total}</span></h2>` : ''}
     ${people.map(
       ([user, actors]) => html`<section key=${user}>
       ${actors[0]?.kind === 'session' ? '' : html`<p class="group">${user || 'not yet known'}</p>`}
-      <ul>${actors.map((actor) => html`<${Row} key=${actor.actor} actor=${actor} place=${place} go=${go} />`)}</ul>
+      <ul>${actors.map((actor) => html`<${Row} ...${props} key=${actor.actor} actor=${actor} />`)}</ul>
     </section>`,
     )}
-    <${More} of=${connections} />`
+    <${More} count=${leftOut(sessions) + leftOut(connections)} of="" />`
 }
 
-function More({ of: { actors, total, more } }: { readonly of: Actors }): ComponentChild {
-  return more ? html`<p class="hint">${total - actors.length} more; search for them.</p>` : ''
+const isNarrowing = ({ search, state, failed }: Query): boolean => search !== '' || state !== '' || failed
+
+const leftOut = ({ actors, total }: Actors): number => total - actors.length
+
+/** As many rooms of a machine as somebody wanted to see. */
+const listedOf = ({ machine, actors }: Group, { listed }: Query): readonly Actor[] =>
+  actors.slice(0, listed[machine] ?? FEW)
+
+function Machine(props: ActorListProps & { readonly group: Group }): ComponentChild {
+  const { group, query, place, ask, go } = props
+  const { machine, total } = group
+  const shown = listedOf(group, query)
+  const isFolded = query.listed[machine] === 0
+  const list = (count: number): void => ask({ ...query, listed: { ...query.listed, [machine]: count } })
+  const isHere = place.kind === 'machine' && place.machine === machine
+  return html`<section>
+    <div class="heading ${isHere ? 'here' : ''}">
+      <button class="fold" aria-expanded=${!isFolded} aria-label="The rooms of ${machine}" onClick=${() => list(isFolded ? FEW : 0)}>${isFolded ? '▸' : '▾'}</button>
+      <button class="group" title="All rooms of ${machine} on one chart" aria-current=${isHere ? 'true' : undefined}
+        onClick=${() => go({ kind: 'machine', machine })}>${machine} <small>${total}</small><span>overview</span></button>
+    </div>
+    <ul>${shown.map((actor) => html`<${Row} ...${props} key=${actor.actor} actor=${actor} />`)}</ul>
+    ${!isFolded && shown.length < Math.min(total, MOST) ? html`<button class="further" onClick=${() => list(4 * shown.length)}>Show more (${total - shown.length})</button>` : ''}
+    <${More} count=${shown.length >= MOST ? total - shown.length : 0} of="" />
+  </section>`
 }
 
-type RowProps = { readonly actor: Actor } & Pick<ActorListProps, 'place' | 'go'>
+function More({ count, of }: { readonly count: number; readonly of: string }): ComponentChild {
+  return count > 0 ? html`<p class="hint">${count} more ${of}; search for them.</p>` : ''
+}
 
-function Row({ actor, place, go }: RowProps): ComponentChild {
-  const { actor: name, kind, failed, asleep, state, present, seq } = actor
+interface RowProps extends Pick<ActorListProps, 'charts' | 'place' | 'go'> {
+  readonly actor: Actor
+  /** It does not stand beneath its machine. */
+  readonly isWhole?: boolean
+}
+
+function Row({ actor, charts, place, go, isWhole }: RowProps): ComponentChild {
+  const { actor: name, kind, machine, failed, asleep, state, present, seq } = actor
   const isHere = place.kind === 'actor' && place.actor === name
   const light = failed !== undefined ? 'failed' : asleep || state === 'closed' ? 'asleep' : 'awake'
   const notes = [
@@ -91,8 +113,8 @@ function Row({ actor, place, go }: RowProps): ComponentChild {
   ]
   return html`<li><button class="actor ${kind} ${isHere ? 'here' : ''}" aria-current=${isHere ? 'true' : undefined}
     title=${[name, state, ...notes].filter(Boolean).join('\n')} onClick=${() => go({ kind: 'actor', actor: name })}>
-    <i class="dot ${light}" aria-label=${light}></i><span class="name">${shortName(actor)}</span>
-    <span class="state">${failed === undefined ? state : 'failed'}</span>
+    <i class="dot ${light}" aria-label=${light}></i><span class="name">${isWhole ? actor.name : shortName(actor)}</span>
+    <span class="state">${failed === undefined ? briefState(state, charts.get(machine)) : 'failed'}</span>
   </button></li>`
 }
 
@@ -101,10 +123,20 @@ function shortName({ kind, machine, name }: Actor): string {
   return kind === 'room' && name.startsWith(`${machine}/`) ? name.slice(machine.length + 1) : name
 }
 
-function grouped(actors: readonly Actor[], by: (actor: Actor) => string): [string, Actor[]][] {
-  const groups = new Map<string, Actor[]>()
-  for (const actor of actors) groups.set(by(actor), [...(groups.get(by(actor)) ?? []), actor])
-  return [...groups]
+/** People, each with the connections that are theirs. */
+function byUser(actors: readonly Actor[]): [string, Actor[]][] {
+  const people = new Map<string, Actor[]>()
+  for (const actor of actors) {
+    const user = actor.user || (actor.kind === 'session' ? actor.name : '')
+    people.set(user, [...(people.get(user) ?? []), actor])
+  }
+  return [...people]
+}
+
+/** From anywhere into the list: to what is looked at, or to the first. */
+export function focusList(): void {
+  const one = (of: string): HTMLElement | null => document.querySelector(`.list button${of}`)
+  ;(one('[aria-current]') ?? one(':not(.fold)'))?.focus()
 }
 
 /** Arrows up and down walk through the list. */
@@ -112,7 +144,7 @@ function moveFocus(event: KeyboardEvent): void {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
   const list = event.currentTarget as Element
   if (step === undefined || (event.target as Element).matches('select')) return
-  const buttons = [...list.querySelectorAll<HTMLElement>('.list button')]
+  const buttons = [...list.querySelectorAll<HTMLElement>('.list button:not(.fold)')]
   const next = buttons[buttons.indexOf(document.activeElement as HTMLElement) + step]
   if (!next) return
   event.preventDefault()

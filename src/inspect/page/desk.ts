@@ -2,10 +2,11 @@
  * All that the page holds: the line to the server, where one is, the actors of the list, what is watched. Parts change by
  * its verbs only, and every change asks for one drawing in the next frame.
  */
+import { stateName } from '../configuration.ts'
 import type { Chart } from '../shapes.ts'
-import type { Query, Sections } from './actors.ts'
 import { Feed } from './feed-client.ts'
-import type { Overview } from './messages.ts'
+import { Listing, NO_QUERY, type Query, type Sections } from './listing.ts'
+import type { Actor, Overview } from './messages.ts'
 import { hashOf, type Place, placeOf } from './places.ts'
 import { Watching } from './watching.ts'
 
@@ -16,14 +17,17 @@ const TOKEN = 'chartroom.inspect.token'
 export class Desk {
   readonly feed = new Feed(feedUrl(), sessionStorage.getItem(TOKEN) ?? undefined)
   place: Place = { kind: 'nowhere' }
-  query: Query = { search: '', state: '', failed: false }
+  query = NO_QUERY
   sections: Sections | undefined
   watching: Watching | undefined
   chart: Chart | undefined
-  overview: Overview | undefined
+  overview: (Overview & { readonly total: number }) | undefined
   showsKeys = false
   failure: string | undefined
-  readonly states = new Set<string>()
+  /** Of the machines in the list, and of connections and sessions. */
+  readonly charts = new Map<string, Chart>()
+  readonly #asked = new Set<string>()
+  readonly #listing = new Listing((wish) => this.feed.request('actors', wish))
   readonly #draw: () => void
   #isDue = false
 
@@ -54,6 +58,16 @@ export class Desk {
     this.query = query
     void this.#refresh()
     this.changed()
+  }
+
+  /** What is looked at, as a row of the list. */
+  get opened(): Actor | undefined {
+    const { actor, now } = this.watching ?? {}
+    if (!actor || !now) return undefined
+    const [kind, name] = [actor.slice(0, actor.indexOf(':')), actor.slice(actor.indexOf(':') + 1)]
+    const { machine, value, failed, seq } = now
+    const known = { actor, kind: kind as Actor['kind'], machine, name, state: stateName(value), seq }
+    return failed === undefined ? known : { ...known, failed }
   }
 
   toggleKeys(): void {
@@ -129,30 +143,31 @@ export class Desk {
   }
 
   async #readActors(): Promise<void> {
-    const { search, state, failed } = this.query
-    const narrowed = {
-      ...(search ? { search } : {}),
-      ...(state ? { state } : {}),
-      ...(failed ? { failed } : {}),
-      limit: 200,
-    }
-    const [rooms, sessions, connections] = await Promise.all(
-      (['room', 'session', 'connection'] as const).map((kind) => this.feed.request('actors', { kind, ...narrowed })),
-    )
-    if (!rooms || !sessions || !connections) return
-    for (const { state } of [...rooms.actors, ...connections.actors]) this.states.add(state)
-    this.sections = { rooms, sessions, connections }
+    const { query } = this
+    const sections = await this.#listing.read(query)
+    if (query === this.query) this.sections = sections
+    const machines = sections.groups.map(({ machine }) => machine)
+    await Promise.all(['connection', 'session', ...machines].map((machine) => this.#readChart(machine)))
+  }
+
+  /** Asked for once: rooms may outlive their machine, which then has no chart. */
+  async #readChart(machine: string): Promise<void> {
+    if (this.#asked.has(machine)) return
+    this.#asked.add(machine)
+    const reply = await this.feed.request('chart', { machine }).catch(() => undefined)
+    if (reply) this.charts.set(machine, reply.chart)
   }
 
   async #readOverview(): Promise<void> {
     if (this.place.kind !== 'machine') return
     const { machine } = this.place
-    const [reply, overview] = await Promise.all([
+    const [reply, overview, { total }] = await Promise.all([
       this.chart ? { chart: this.chart } : this.feed.request('chart', { machine }),
       this.feed.request('overview', { machine }),
+      this.feed.request('actors', { kind: 'room', machine, limit: 1 }),
     ])
     if (this.place.kind === 'machine' && this.place.machine === machine)
-      [this.chart, this.overview] = [reply.chart, overview]
+      [this.chart, this.overview] = [reply.chart, { ...overview, total }]
   }
 }
 

@@ -7,12 +7,15 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ['Space', 'live, or stop here'],
   ['f', 'fit: whole chart, readable part'],
   ['+ −', 'zoom'],
+  ['Ctrl ↵', 'run a fork'],
+  ['Esc', 'leave a field, close these keys'],
   ['?', 'these keys'],
 ]
 
 export function listen(actions: Readonly<Record<string, () => void>>): void {
   addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target as Element)) return
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target as Element))
+      return
     if (event.key === ' ' && (event.target as Element).matches('button, summary')) return
     const action = actions[event.key]
     if (!action) return

@@ -20,13 +20,15 @@ export function Log({ watching, now }: { readonly watching: Watching; readonly n
   }
   const [oldest] = steps
   const hasOlder = oldest !== undefined && oldest.seq > (watching.now?.first ?? 1)
+  const fitting = steps.filter((step) => speaksOf(step, wanted))
   return html`<section class="log">
     <h2>Events ${skipped > 0 ? html`<span class="warning">${skipped} not shown, too fast</span>` : ''}
       <input class="narrow" type="search" placeholder="Filter" aria-label="Filter the events shown" value=${wanted} onInput=${(event: InputEvent) => setWanted((event.target as HTMLInputElement).value)} /></h2>
     ${steps.length === 0 ? html`<p class="hint">Nothing has happened yet.</p>` : ''}
+    ${steps.length > 0 && fitting.length === 0 ? html`<p class="hint">Nothing matches among these ${steps.length}.</p>` : ''}
     <ol ref=${list} onClick=${go}>
       ${hasOlder ? html`<li><button class="older" onClick=${() => watching.loadOlder()}>Older events</button></li>` : ''}
-      ${steps.filter((step) => speaksOf(step, wanted)).map((step) => (step.seq === seq ? rowOf(step, words, now, true) : quietRowOf(step, words, now)))}
+      ${fitting.map((step) => (step.seq === seq ? rowOf(step, words, now, true) : quietRowOf(step, words, now)))}
     </ol>
   </section>`
 }
@@ -64,7 +66,7 @@ function rowOf(step: Step, words: Words, now: number, isHere: boolean): Componen
     <button class="event" data-seq=${seq} aria-current=${isHere ? 'step' : undefined}>
       <span class="seq">${seq}</span><span class="what"><b>${words.get(event.type) ?? titleOf(event.type)}</b> <code>${payloadOf(event).slice(0, 160)}</code></span>
       <span class="about"><span class="from">${from ?? cause ?? 'server'}</span><time>${instant(time, now)}</time>
-        ${ops.length > 0 ? html`<span class="ops">${ops.length} patch</span>` : ''}${ms === undefined ? '' : html`<span class="ms">+${span(ms)}</span>`}</span>
+        ${ops.length > 0 ? html`<span class="ops">${ops.length} ${ops.length === 1 ? 'change' : 'changes'}</span>` : ''}${ms === undefined ? '' : html`<span class="ms">+${span(ms)}</span>`}</span>
     </button>
     ${isHere ? html`<${Details} step=${step} />` : ''}
   </li>`

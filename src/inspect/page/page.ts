@@ -1,7 +1,7 @@
 /** The inspector's page: actors on the left, the chart in the middle, the moment on the right, the time above. */
 import { diff } from '../../patch.ts'
 import { activeOf } from './active.ts'
-import { ActorList } from './actors.ts'
+import { ActorList, focusList } from './actors.ts'
 import { ChartView, view } from './chart-view.ts'
 import { Desk } from './desk.ts'
 import { Events } from './events.ts'
@@ -19,11 +19,11 @@ import type { Watching } from './watching.ts'
 const desk = new Desk(() => render(html`<${Page} />`, document.body))
 
 function Page(): ComponentChild {
-  const { feed, sections, states, query, place } = desk
+  const { feed, sections, charts, opened, query, place } = desk
   if (feed.line === 'locked') return html`<${Gate} />`
   return html`
     <${Header} desk=${desk} />
-    <${ActorList} sections=${sections} states=${[...states].sort()} query=${query} place=${place}
+    <${ActorList} sections=${sections} charts=${charts} opened=${opened} query=${query} place=${place}
       ask=${desk.ask.bind(desk)} go=${desk.go.bind(desk)} />
     <main>${middle()}</main>
     <aside aria-label="The moment shown">${right()}</aside>
@@ -75,7 +75,7 @@ function right(): ComponentChild {
     <div class="moment ${imagined ? 'imagined' : ''}">
       <${StatePanel} state=${imagined ?? shown} step=${imagined ? { ops: diff({ context: before.context }, { context: imagined.context }) } : step} now=${now} isLive=${isLive} />
     </div>
-    <${Log} watching=${watching} now=${now} />`
+    <${Log} key=${watching.actor} watching=${watching} now=${now} />`
 }
 
 function Gate(): ComponentChild {
@@ -102,6 +102,7 @@ function Keys(): ComponentChild {
 listen({
   '/': () => document.querySelector<HTMLInputElement>('#search')?.select(),
   ' ': () => desk.watching && toggleLive(desk.watching),
+  ArrowDown: focusList,
   ArrowLeft: () => desk.watching?.move(-1),
   ArrowRight: () => desk.watching?.move(1),
   f: () => view.fit(),

@@ -3,25 +3,31 @@ import { type ComponentChild, html } from './html.ts'
 import type { Overview } from './messages.ts'
 
 interface PopulationProps {
-  readonly overview: Overview
+  /** Of all its rooms, `total` in number, those in memory. */
+  readonly overview: Overview & { readonly total: number }
   /** Lists the rooms in a state. */
   readonly find: (state: string) => void
 }
 
 export function Population({ overview, find }: PopulationProps): ComponentChild {
-  const { machine, rooms, states, edges } = overview
+  const { machine, rooms, total, states, edges } = overview
   const inside = Object.entries(states).filter(([id, rooms]) => id !== machine && rooms > 0)
   const ranked = inside.sort(([, one], [, other]) => other - one)
   const rate = Object.values(edges).reduce((sum, each) => sum + each, 0)
   return html`<section class="population">
     <h2>${machine}</h2>
     <dl>
-      <div><dt>rooms</dt><dd>${rooms.toLocaleString('en')}</dd></div>
-      <div><dt>transitions a minute</dt><dd>${Math.round(rate).toLocaleString('en')}</dd></div>
+      <${Figure} of="in memory" count=${rooms} />
+      <${Figure} of="asleep" count=${Math.max(0, total - rooms)} />
+      <${Figure} of="transitions a minute" count=${Math.round(rate)} />
     </dl>
-    ${ranked.length > 0 ? html`<h2>Rooms in state</h2>` : ''}
+    ${ranked.length > 0 ? html`<h2>In memory, by state</h2>` : html`<p class="hint">${total === 0 ? 'It has no room yet.' : 'All of its rooms sleep: they are listed on the left. The chart counts those in memory.'}</p>`}
     <ul>${ranked.map(([id, count]) => html`<${Share} key=${id} name=${id.slice(machine.length + 1)} count=${count} of=${rooms} find=${find} />`)}</ul>
   </section>`
+}
+
+function Figure({ of, count }: { readonly of: string; readonly count: number }): ComponentChild {
+  return html`<div><dt>${of}</dt><dd>${count.toLocaleString('en')}</dd></div>`
 }
 
 interface ShareProps {
