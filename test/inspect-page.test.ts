@@ -3,16 +3,18 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createActor, createMachine } from 'xstate'
 import { assets } from '../src/inspect/assets.ts'
+import type { Box } from '../src/inspect/layout.ts'
 import { serverCharts } from '../src/inspect/own-charts.ts'
 import { activeOf } from '../src/inspect/page/active.ts'
 import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
+import { doubtful } from '../src/inspect/page/edges.ts'
 import { endingOf, remediesOf } from '../src/inspect/page/endings.ts'
 import { Listing, NO_QUERY } from '../src/inspect/page/listing.ts'
 import { payloadOf, span, titleOf } from '../src/inspect/page/phrases.ts'
 import { hashOf, type Place, placeOf } from '../src/inspect/page/places.ts'
 import { briefState, statesOf } from '../src/inspect/page/states.ts'
 import { readEvent, readEvents } from '../src/inspect/page/written-event.ts'
-import type { Chart, ChartNode } from '../src/inspect/shapes.ts'
+import type { Chart, ChartNode, Edge } from '../src/inspect/shapes.ts'
 
 t.test('an address leads back to its place, also for a user with an @', async (t) => {
   t.same(placeOf('#room:chat/lobby@17'), { kind: 'actor', actor: 'room:chat/lobby', seq: 17 })
@@ -38,6 +40,7 @@ t.test('an event is written as a type, a type with properties, or a whole object
   t.same(readEvent('bid{"amount":5}'), { type: 'bid', amount: 5 })
   t.same(readEvent('{"type":"bid"}'), { type: 'bid' })
   t.same(readEvents('FULL\n\nbid {"amount": 5}\n'), [{ type: 'FULL' }, { type: 'bid', amount: 5 }])
+  t.throws(() => readEvents('FULL\n\noops {'), { message: /^line 3: (?!.*(position|column))/ })
   for (const text of ['', '{}', 'bid 5', 'bid [1]', 'bid {', '{"type":1}']) t.throws(() => readEvent(text), SyntaxError)
 })
 
@@ -144,6 +147,22 @@ t.test('a list has states in few words, those of several parts at once by what i
   t.equal(briefState('connecting.waiting', connection), 'connecting.waiting')
   t.equal(briefState('a | b', undefined), 'a | b')
 })
+
+t.test(
+  'of two edges of a state for one event it is in doubt which was taken, of those that follow it is not',
+  async (t) => {
+    const edge = (id: string, event: string): Edge => {
+      return { id, event, kind: 'event', label: event, actions: [], targets: [], reenter: false }
+    }
+    const box = (id: string, ...edges: Edge[]): Box => {
+      const node: ChartNode = { id, key: id, type: 'atomic', entry: [], exit: [], invoke: [], edges, states: [] }
+      return { node, x: 0, y: 0, width: 1, height: 1, wording: { title: id, aside: 0, lines: [] } }
+    }
+    const boxes = [box('a', edge('a:0', 'go'), edge('a:1', 'go'), edge('a:2', 'stop')), box('b', edge('b:0', 'go'))]
+    t.same([...doubtful({ boxes }, ['a:0', 'a:1', 'a:2', 'b:0'])], ['a:0', 'a:1'])
+    t.same([...doubtful({ boxes }, ['a:0', 'b:0'])], [])
+  },
+)
 
 t.test('spans and events in few letters', async (t) => {
   t.same([40, 1300, 2000, 61_000, 120_000, 7_200_000].map(span), [

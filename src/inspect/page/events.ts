@@ -1,14 +1,13 @@
 /** Beneath the chart: the events that are possible now, to be sent, or tried on a fork that nobody else sees. */
 import { type ComponentChild, html, useState } from './html.ts'
 import { payloadOf, titleOf } from './phrases.ts'
-import type { Watching } from './watching.ts'
+import type { Idea, Watching } from './watching.ts'
 import { readEvent, readEvents } from './written-event.ts'
 
 export function Events({ watching }: { readonly watching: Watching }): ComponentChild {
   const [isForking, setForking] = useState(false)
-  const { now, actor, isLive, feed } = watching
+  const { actor } = watching
   const isRoom = actor.startsWith('room:')
-  const maySend = isRoom && feed.maySend && isLive && feed.line === 'open' && now?.failed === undefined
   return html`<section class="events" aria-label="Events">
     ${
       isForking || watching.idea
@@ -16,18 +15,29 @@ export function Events({ watching }: { readonly watching: Watching }): Component
             setForking(false)
             watching.forgetIdea()
           }} />`
-        : html`<${Possible} key=${actor} watching=${watching} maySend=${maySend} fork=${isRoom && feed.maySend ? () => setForking(true) : undefined} />`
+        : html`<${Possible} key=${actor} watching=${watching} whyNot=${whyNot(watching)} fork=${isRoom && feed.maySend ? () => setForking(true) : undefined} />`
     }
   </section>`
 }
 
+/** Why what is possible cannot be sent from here. */
+function whyNot({ actor, now, isLive, feed }: Watching): string | undefined {
+  if (actor.startsWith('connection:')) return 'A connection’s events come from its socket.'
+  if (actor.startsWith('session:')) return 'A session’s events come from its connections.'
+  if (now?.failed !== undefined) return 'The room has failed.'
+  if (!isLive) return 'This is past: go live to send.'
+  if (feed.line !== 'open') return 'The server is out of reach.'
+  return feed.maySend ? undefined : 'You may look only: to send needs the scope inspect:send.'
+}
+
 interface PossibleProps {
   readonly watching: Watching
-  readonly maySend: boolean
+  /** Why nothing can be sent. */
+  readonly whyNot: string | undefined
   readonly fork: (() => void) | undefined
 }
 
-function Possible({ watching, maySend, fork }: PossibleProps): ComponentChild {
+function Possible({ watching, whyNot, fork }: PossibleProps): ComponentChild {
   const [type, setType] = useState<string | undefined>(undefined)
   const can = watching.shown?.can ?? []
   const chosen = type !== undefined && can.includes(type) ? type : undefined
@@ -36,13 +46,14 @@ function Possible({ watching, maySend, fork }: PossibleProps): ComponentChild {
       <h2>${watching.isLive ? 'Possible now' : 'Possible then'}</h2>
       ${can.length === 0 ? html`<span class="soft">no event</span>` : ''}
       ${can.map((each) =>
-        maySend
+        whyNot === undefined
           ? html`<button key=${each} class="chip ${each === chosen ? 'on' : ''}" aria-pressed=${each === chosen} onClick=${() => setType(each === chosen ? undefined : each)}>${each}</button>`
           : html`<span key=${each} class="chip">${titleOf(each)}</span>`,
       )}
+      ${whyNot && can.length > 0 ? html`<span class="soft">${whyNot}</span>` : ''}
       ${fork ? html`<button class="plain right" title="What would follow from here? Nothing of it is stored." onClick=${fork}>Fork here</button>` : ''}
     </div>
-    ${chosen && maySend ? html`<${Send} key=${chosen} type=${chosen} watching=${watching} />` : ''}`
+    ${chosen && whyNot === undefined ? html`<${Send} key=${chosen} type=${chosen} watching=${watching} />` : ''}`
 }
 
 function Send({ type, watching }: { readonly type: string; readonly watching: Watching }): ComponentChild {
@@ -81,8 +92,12 @@ function lastPayload({ steps }: Watching, type: string): string {
   return last ? payloadOf(last.event) : ''
 }
 
+/** What is possible, one event a line, each as it was said last. */
+const suggested = (watching: Watching): string =>
+  (watching.shown?.can ?? []).map((type) => `${type} ${lastPayload(watching, type)}`.trim()).join('\n')
+
 function Fork({ watching, close }: { readonly watching: Watching; readonly close: () => void }): ComponentChild {
-  const [text, setText] = useState('')
+  const [text, setText] = useState(() => suggested(watching))
   const [failure, setFailure] = useState('')
   const { idea, shown } = watching
   const run = async (submit: Event): Promise<void> => {
@@ -102,16 +117,16 @@ function Fork({ watching, close }: { readonly watching: Watching; readonly close
       value=${text} onKeyDown=${byKey} onInput=${(event: InputEvent) => setText((event.target as HTMLTextAreaElement).value)}></textarea>
       <button class="primary" title="Ctrl+Enter">Run</button></div>
     ${failure ? html`<output class="bad" role="status">${failure}</output>` : ''}
-    ${
-      idea
-        ? html`<ol class="ideas">${idea.steps.map(
-            (
-              { event, accepted },
-              index,
-            ) => html`<li key=${index}><button type="button" class="chip ${index === idea.at ? 'on' : ''} ${accepted ? '' : 'refused'}"
-      aria-pressed=${index === idea.at} title=${accepted ? JSON.stringify(event) : 'not accepted'} onClick=${() => watching.showIdea(index)}>${event.type}</button></li>`,
-          )}</ol>`
-        : ''
-    }
+    ${idea ? html`<${Steps} watching=${watching} idea=${idea} />` : ''}
   </form>`
+}
+
+function Steps({ watching, idea }: { readonly watching: Watching; readonly idea: Idea }): ComponentChild {
+  return html`<ol class="ideas">${idea.steps.map(
+    ({ event, accepted, why }, index) => html`<li key=${index}>
+      <button type="button" class="chip ${index === idea.at ? 'on' : ''} ${accepted ? '' : 'refused'}" aria-pressed=${index === idea.at}
+        title=${JSON.stringify(event)} onClick=${() => watching.showIdea(index)}>${event.type}</button>
+      ${why ? html`<span class="bad">${why}</span>` : ''}
+    </li>`,
+  )}</ol>`
 }

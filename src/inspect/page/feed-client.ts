@@ -35,11 +35,17 @@ const SUBPROTOCOL = 'chartroom.inspect.v1'
 const FIRST_WAIT = 400
 const LONGEST_WAIT = 5000
 const PATIENCE = 500
+/** Why no one gets in: no token, a token that was refused, or one that lacks the scope. */
+export type Lock = 'missing' | 'refused' | 'scope'
+
 /** Closed by these, more tries with the same token are in vain. */
 const LOCKED = [1008, 4001, 4003, 4008, 4010]
+const NO_SCOPE = { close: 4003, status: 403 }
 
 export class Feed {
   line: Line = 'connecting'
+  /** While the line is locked. */
+  lock: Lock = 'missing'
   maySend = false
   /** What the server's clock is ahead of this one, in milliseconds. */
   ahead = 0
@@ -117,19 +123,26 @@ export class Feed {
     for (const { reject } of this.#pending.values()) reject(new Refusal('lost', 'the connection was lost'))
     this.#pending.clear()
     const wasIn = this.line === 'open'
+    if (LOCKED.includes(code)) this.#lockBy(code === NO_SCOPE.close)
     if (LOCKED.includes(code) || (!wasIn && (await this.#isLocked()))) return this.#turn('locked')
     this.#turn('lost')
     setTimeout(() => this.connect(), this.#wait * (0.75 + Math.random() / 2))
     this.#wait = Math.min(LONGEST_WAIT, this.#wait * 2)
   }
 
+  #lockBy(lacksScope: boolean): void {
+    this.lock = lacksScope ? 'scope' : this.#token ? 'refused' : 'missing'
+  }
+
   /** A browser does not tell a page why an upgrade was refused, but the door for files asks for the same token. */
   async #isLocked(): Promise<boolean> {
     const headers: HeadersInit = this.#token ? { Authorization: `Bearer ${this.#token}` } : {}
     const door = new URL('export/none', location.origin + this.#url.pathname)
-    return fetch(door, { headers, method: 'HEAD' }).then(
-      ({ status }) => status === 401 || status === 403,
-      () => false,
+    const status = await fetch(door, { headers, method: 'HEAD' }).then(
+      ({ status }) => status,
+      () => 0,
     )
+    this.#lockBy(status === NO_SCOPE.status)
+    return status === 401 || status === NO_SCOPE.status
   }
 }

@@ -20,7 +20,7 @@ export function Header({ desk }: { readonly desk: Desk }): ComponentChild {
       <button class="plain" title="Keys (?)" aria-label="Keys" onClick=${() => desk.toggleKeys()}>?</button>
       <button class="plain" title="Light or dark" aria-label="Light or dark" onClick=${toggleTheme}>◐</button>
     </div>
-    <p class="notice ${feed.line}" role="status">${LINES[feed.line] || desk.failure || watching?.failure || ''}</p>
+    <p class="notice ${feed.line}" role="status">${LINES[feed.line] || desk.failure || (watching?.shown && watching.notice) || ''}</p>
   </header>`
 }
 

@@ -1,6 +1,7 @@
 /** What is lit on a drawn chart: classes on its elements, numbers in its places for them, and rings that count down. */
 import type { Placed } from '../layout.ts'
 import type { Edge } from '../shapes.ts'
+import { doubtful, edgesOf, possible } from './edges.ts'
 import type { Overview, Timer } from './messages.ts'
 
 export interface Lights {
@@ -15,28 +16,27 @@ export interface Lights {
 
 export const DARK: Lights = { active: [], taken: [], can: [], timers: [], now: () => 0, runs: false }
 
-/** The edges of a chart, each with the state it leaves. */
-export function edgesOf({ boxes }: Placed): { edge: Edge; source: string }[] {
-  return boxes.flatMap(({ node }) => node.edges.map((edge) => ({ edge, source: node.id })))
-}
+const DOUBT = 'One of the dashed ways was taken: they lead to the same states, and no guard is asked again.'
 
-/** Edges that would fit an event that is possible now, or that a delay will take. */
-export function possible(placed: Placed, { active, can, timers }: Lights): Set<string> {
-  const due = timers.map(({ event }) => event)
-  const fits = ({ edge, source }: { edge: Edge; source: string }): boolean => {
-    if (!active.includes(source)) return false
-    return edge.kind === 'after' ? due.includes(edge.event) : can.includes(edge.event)
-  }
-  return new Set(edgesOf(placed).flatMap((each) => (fits(each) ? each.edge.id : [])))
+/** The first title of an element is what a pointer over it tells. */
+function doubt(element: Element, isDoubtful: boolean): void {
+  if (element.classList.toggle('doubtful', isDoubtful) === (element.querySelector('.doubt') !== null)) return
+  if (!isDoubtful) return element.querySelector('.doubt')?.remove()
+  const title = document.createElementNS('http://www.w3.org/2000/svg', 'title')
+  title.setAttribute('class', 'doubt')
+  title.textContent = DOUBT
+  element.prepend(title)
 }
 
 export function light(group: Element, placed: Placed, lights: Lights): void {
   const [active, taken, next] = [new Set(lights.active), new Set(lights.taken), possible(placed, lights)]
+  const unsure = doubtful(placed, lights.taken)
   for (const element of group.querySelectorAll('[data-id]')) {
     const id = element.getAttribute('data-id') ?? ''
     element.classList.toggle('active', active.has(id))
     element.classList.toggle('taken', taken.has(id))
     element.classList.toggle('possible', next.has(id))
+    doubt(element, unsure.has(id))
   }
   countDown(group, placed, lights)
 }

@@ -79,6 +79,8 @@ export interface History {
 export interface IdeaStep {
   readonly event: SentEvent
   readonly accepted: boolean
+  /** Why it was not. */
+  readonly why?: string
   readonly value: unknown
   readonly context: unknown
   readonly edges: readonly string[]

@@ -78,6 +78,11 @@ function right(): ComponentChild {
     <${Log} key=${watching.actor} watching=${watching} now=${now} />`
 }
 
+const LOCKS = {
+  refused: 'The token was refused: it is not of this server, or no longer valid.',
+  scope: 'The token is good, but lacks the scope “inspect”.',
+}
+
 function Gate(): ComponentChild {
   const enter = (event: SubmitEvent): void => {
     event.preventDefault()
@@ -85,7 +90,8 @@ function Gate(): ComponentChild {
   }
   return html`<form class="gate" onSubmit=${enter}>
     <h1>Inspect</h1>
-    <p>This server shows itself to holders of a token with the scope <code>inspect</code>.${desk.feed.token ? ' The one it was given was refused.' : ''}</p>
+    <p>This server shows itself to holders of a token with the scope <code>inspect</code>.</p>
+    ${desk.feed.lock === 'missing' ? '' : html`<p class="bad" role="alert">${LOCKS[desk.feed.lock]}</p>`}
     <label for="token">Token</label>
     <input id="token" name="token" type="password" autocomplete="off" required spellcheck=${false} placeholder="a JSON Web Token" />
     <button class="primary">Look</button>

@@ -18,7 +18,7 @@ export function Timeline({ watching }: { readonly watching: Watching }): Compone
     <button class="step" title="One step forward (→)" aria-label="One step forward" disabled=${at === undefined} onClick=${() => watching.move(1)}>›</button>
     <output class="seq"><b>${shown}</b> / ${last}</output>
     <button class="live ${isLive ? 'on' : ''}" aria-pressed=${isLive} title="Live, or stopped here (Space)" onClick=${() => toggleLive(watching)}>
-      <i class="dot"></i>${isLive ? 'Live' : watching.idea ? 'Idea' : 'Past'}
+      <i class="dot"></i>${isLive ? 'Live' : watching.idea ? 'What if' : 'Past'}
     </button>
   </div>`
 }

@@ -11,16 +11,30 @@ export interface TreeProps {
 
 /** Longer lists are folded, unless something in them changed. */
 const LONG = 12
+/** Of a long list in which something changed these are shown beside it. */
+const LAST = 3
 /** Of folded or very long lists no more than this is drawn. */
 const MOST = 200
 
 export function Tree({ value, changed = [], path = '' }: TreeProps): ComponentChild {
   if (!isContainer(value)) return html`<${Leaf} value=${value} />`
   const entries = Object.entries(value)
+  const isLong = Array.isArray(value) && entries.length > LONG && changed.some((each) => each.startsWith(`${path}/`))
+  const [rest, shown] = isLong ? parted(entries, changed, path) : [[], entries]
+  const branches = (some: [string, unknown][]): ComponentChild =>
+    html`${some.slice(0, MOST).map(([key, child]) => html`<${Branch} key=${key} name=${key} value=${child} changed=${changed} path=${`${path}/${pointed(key)}`} />`)}
+      ${some.length > MOST ? html`<li class="more">and ${some.length - MOST} more</li>` : ''}`
   return html`<ul class="tree">
-    ${entries.slice(0, MOST).map(([key, child]) => html`<${Branch} key=${key} name=${key} value=${child} changed=${changed} path=${`${path}/${pointed(key)}`} />`)}
-    ${entries.length > MOST ? html`<li class="more">and ${entries.length - MOST} more</li>` : ''}
+    ${rest.length > 0 ? html`<li key="rest"><details><summary class="soft">${rest.length} unchanged</summary><ul>${branches(rest)}</ul></details></li>` : ''}
+    ${branches(shown)}
   </ul>`
+}
+
+/** Of a long list: what can be folded, and what changed with the last few. */
+function parted<T>(entries: [string, T][], changed: readonly string[], path: string): [[string, T][], [string, T][]] {
+  const touched = new Set(changed.map((each) => each.slice(path.length + 1).split('/', 1)[0]))
+  const isShown = ([key]: [string, T], index: number): boolean => touched.has(key) || index >= entries.length - LAST
+  return [entries.filter((entry, index) => !isShown(entry, index)), entries.filter(isShown)]
 }
 
 interface BranchProps extends Required<TreeProps> {

@@ -47,6 +47,8 @@ export class Watching {
   idea: Idea | undefined
   /** Why it cannot be shown. */
   failure: string | undefined
+  /** The moment asked for, where there is none. */
+  missed: number | undefined
   skipped = 0
   #wanted: number | undefined
   #busy = false
@@ -118,6 +120,7 @@ export class Watching {
     const { first = 0, last = seq } = this.now ?? {}
     this.idea = undefined
     this.at = Math.max(first, Math.min(last, seq))
+    this.missed = this.at === seq ? undefined : seq
     this.#wanted = this.at
     this.changed()
     void this.#fetch()
@@ -128,11 +131,12 @@ export class Watching {
     const seq = this.at ?? this.now?.last
     if (seq === undefined) return
     if (this.at !== undefined && seq + by > (this.now?.last ?? seq)) return this.goLive()
-    this.goTo(seq + by)
+    this.goTo(Math.max(this.now?.first ?? 0, seq + by))
   }
 
   goLive(): void {
     this.at = undefined
+    this.missed = undefined
     this.past = undefined
     this.idea = undefined
     this.changed()
@@ -163,6 +167,12 @@ export class Watching {
   forgetIdea(): void {
     this.idea = undefined
     this.changed()
+  }
+
+  /** What is to be said of it beside what is shown. */
+  get notice(): string | undefined {
+    const { missed, at } = this
+    return this.failure ?? (missed === undefined ? undefined : `There is no ${missed}; this is ${at}.`)
   }
 
   async #fetch(): Promise<void> {

@@ -12,10 +12,21 @@ export function readEvent(text: string): SentEvent {
   return event as SentEvent
 }
 
-/** One event a line; empty lines are none. */
+/**
+ * One event a line; empty lines are none.
+ *
+ * @throws {SyntaxError} that names the line.
+ */
 export function readEvents(text: string): SentEvent[] {
-  return text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map(readEvent)
+  return text.split('\n').flatMap((line, index) => (line.trim() === '' ? [] : [readLine(line, index + 1)]))
+}
+
+function readLine(line: string, number: number): SentEvent {
+  try {
+    return readEvent(line)
+  } catch (error) {
+    // Where in the line, JSON.parse counts from the brace, and on a line of its own.
+    const what = (error as Error).message.replace(/ at position \d+| \(line \d+ column \d+\)/g, '')
+    throw new SyntaxError(`line ${number}: ${what}`)
+  }
 }
