@@ -26,7 +26,7 @@ ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${d
   --config <file>              JSON with the same options
   --scope <scopes>             what a token of "chartroom token" may do, e.g. service
   --deploy, --json, --room <room>  of "chartroom check": the stored rooms, as JSON, one room alone
-  --svg, --mermaid, --json     of "chartroom chart": how the chart is printed
+  --svg, --mermaid, --json     of "chartroom chart": how the chart is printed, --mermaid without one
   --print-config               show what is in force, and end
 
 Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`

@@ -217,7 +217,8 @@ t.test('the command: a machine by name, by file, and the server’s own', async 
   const complaint = (...args: string[]): string =>
     spawnSync(process.execPath, [...COMMAND, ...args], { cwd: ROOT, encoding: 'utf8' }).stderr
   t.match(complaint('nothing', '--json'), /neither a file nor a machine of .* is called nothing/)
-  t.match(complaint('auction'), /say how it is to be printed/)
+  t.equal(run('auction'), run('auction', '--mermaid'), 'Mermaid, where nothing else is asked for')
+  t.match(complaint('auction', '--svg', '--json'), /print it one way/)
 })
 
 // What was taken, as XState itself says it.

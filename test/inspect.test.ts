@@ -1049,7 +1049,7 @@ t.test('docs/inspector.md: its conversation frame for frame, and its chart', asy
       )
   }
   t.same(eye.frames.length, blocks(page, 'feed').join('').match(/^< /gm)?.length, 'and nothing else')
-  const command = ['--import', 'tsx', 'src/main.ts', 'chart', 'auction', '--mermaid']
+  const command = ['--import', 'tsx', 'src/main.ts', 'chart', 'auction']
   t.same(blocks(page, 'mermaid'), [spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' }).stdout])
 })
 

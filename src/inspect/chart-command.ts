@@ -7,7 +7,7 @@ import { mermaid } from './mermaid.ts'
 import { serverCharts } from './own-charts.ts'
 import type { Chart } from './shapes.ts'
 
-export const CHART_USAGE = `chartroom chart <machine>          print a chart with --svg, --mermaid or --json: a machine's name, a file, "connection" or "session"`
+export const CHART_USAGE = `chartroom chart <machine>          print a chart as Mermaid, or with --svg or --json: a machine's name, a file, "connection" or "session"`
 
 export interface ChartOptions {
   readonly machine: string | undefined
@@ -22,7 +22,7 @@ export interface ChartOptions {
 export async function chartCommand(options: ChartOptions, print: (text: string) => void): Promise<void> {
   if (options.machine === undefined) throw new Error('chart: of which machine? e.g. "chartroom chart auction --svg"')
   const ways = [options.svg, options.mermaid, options.json].filter((isAsked) => isAsked)
-  if (ways.length !== 1) throw new Error('chart: say how it is to be printed, --svg, --mermaid or --json')
+  if (ways.length > 1) throw new Error('chart: print it one way, with --svg, --mermaid or --json')
   const chart = await chartNamed(options.machine, options.folder)
   if (options.svg) print(await drawn(chart))
   else print(options.json ? JSON.stringify(chart, null, 2) : mermaid(chart))
