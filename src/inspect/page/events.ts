@@ -6,7 +6,7 @@ import { readEvent, readEvents } from './written-event.ts'
 
 export function Events({ watching }: { readonly watching: Watching }): ComponentChild {
   const [isForking, setForking] = useState(false)
-  const { actor } = watching
+  const { actor, feed } = watching
   const isRoom = actor.startsWith('room:')
   return html`<section class="events" aria-label="Events">
     ${
