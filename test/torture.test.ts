@@ -9,7 +9,7 @@ import { run as rooms } from './torture/rooms.ts'
 import { run as slow } from './torture/slow.ts'
 import { run as timers } from './torture/timers.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(600_000)
 const unseen = (): void => {}
 
 t.test('CLEAN-8 X2 ended at random, with traffic: everything is back at its baseline', async (t) => {
