@@ -1,25 +1,15 @@
 /** `chartroom/client` in a real browser: its bundle in a page, its own WebSocket, the token as a subprotocol. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { chromium } from 'playwright-core'
 import t from 'tap'
+import { startBrowser } from './fixtures/browser.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 
-const BROWSER = '/usr/bin/chromium'
-const ARGS =
-  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-
-if (!existsSync(BROWSER)) {
-  t.plan(0, `no browser at ${BROWSER}: install Debian's chromium to run these`)
-  process.exit()
-}
+const browser = await startBrowser(t)
 
 t.test('CONN-1 S3 a page has the state, sends, survives kill -9, and can read why its token was refused', async (t) => {
   const server = await startServer(t)
-  const browser = await chromium.launch({ executablePath: BROWSER, args: ARGS.split(' ') })
-  t.teardown(() => browser.close())
   const { outputFiles } = await build({
     entryPoints: [join(ROOT, 'src/client/client.ts')],
     bundle: true,

@@ -1,20 +1,11 @@
 /** The inspector's page, in a real browser against a real server: what one sees of a room, now and at any moment. */
-import { existsSync } from 'node:fs'
-import { chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { startBrowser } from './fixtures/browser.ts'
 import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 
-const ARGS =
-  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-const BROWSER = '/usr/bin/chromium'
-
-if (!existsSync(BROWSER)) {
-  t.plan(0, `no browser at ${BROWSER}: install Debian's chromium to run these`)
-  process.exit()
-}
-const browser = await chromium.launch({ executablePath: BROWSER, args: ARGS.split(' ') })
-t.teardown(() => browser.close())
+const browser = await startBrowser(t)
 const server = await startServer(t)
 
 interface Look {

@@ -1,23 +1,13 @@
 /** The playground, in a real browser against a real server: what a developer does with it on the first evening. */
-import { existsSync } from 'node:fs'
 import fc from 'fast-check'
 import jsonpatch from 'fast-json-patch'
-import { type BrowserContextOptions, chromium, type Page, type WebSocketRoute } from 'playwright-core'
+import type { BrowserContextOptions, Page, WebSocketRoute } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { startBrowser } from './fixtures/browser.ts'
 import { CertificateFolder } from './fixtures/certificate.ts'
 import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 
-const ARGS =
-  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-
-const BROWSER = '/usr/bin/chromium'
-
-if (!existsSync(BROWSER)) {
-  t.plan(0, `no browser at ${BROWSER}: install Debian's chromium to run these`)
-  process.exit()
-}
-const browser = await chromium.launch({ executablePath: BROWSER, args: ARGS.split(' ') })
-t.teardown(() => browser.close())
+const browser = await startBrowser(t)
 /** For all tests that neither end it nor need it otherwise; each has a room of its own. */
 const server = await startServer(t, { ownKey: true })
 
