@@ -12,7 +12,8 @@ import type { Round, Scale, Scenario } from './measure.ts'
 import { canPin } from './process.ts'
 import { bar } from './progress.ts'
 import { provenGenerator } from './proof.ts'
-import { type Circumstances, keep } from './results.ts'
+import type { Circumstances } from './report.ts'
+import { keep } from './results.ts'
 import { run } from './runs.ts'
 
 const NAMES = [

@@ -4,9 +4,27 @@
  * Always true: every figure is a median with its spread, and stands beside what it was taken with; where the generator
  * was the limit, that is said.
  */
-import type { Goal, Round } from './measure.ts'
-import type { Circumstances, Outcome } from './results.ts'
+import type { Goal, Round, Scenario } from './measure.ts'
 import { short, shown, spreadOf } from './statistics.ts'
+
+/** What a run was taken with. */
+export interface Circumstances {
+  readonly machine: string
+  readonly date: string
+  readonly command: string
+  readonly isQuick: boolean
+  readonly isPinned: boolean
+  /** What the generator came to by itself. */
+  readonly generator: string
+  /** Processes that waited for a core, at the beginning and at the end. */
+  readonly load: readonly [number, number]
+}
+
+export interface Outcome {
+  readonly scenario: Scenario
+  readonly circumstances: Circumstances
+  readonly rounds: readonly Round[]
+}
 
 /** What a figure is called, by the end of its name, in the order of the columns; bytes are shown in MB. */
 const COLUMNS: readonly [string, string][] = [

@@ -6,28 +6,9 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Round, Scenario } from './measure.ts'
+import type { Scenario } from './measure.ts'
 import { draw } from './plots.ts'
-import { report } from './report.ts'
-
-/** What a run was taken with. */
-export interface Circumstances {
-  readonly machine: string
-  readonly date: string
-  readonly command: string
-  readonly isQuick: boolean
-  readonly isPinned: boolean
-  /** What the generator came to by itself. */
-  readonly generator: string
-  /** Processes that waited for a core, at the beginning and at the end. */
-  readonly load: readonly [number, number]
-}
-
-export interface Outcome {
-  readonly scenario: Scenario
-  readonly circumstances: Circumstances
-  readonly rounds: readonly Round[]
-}
+import { type Outcome, report } from './report.ts'
 
 type Samples = Record<string, Omit<Outcome, 'scenario'>>
 
