@@ -42,6 +42,7 @@ const options = z.strictObject({
   tlsKey: z.string().min(1).optional().describe('file of its private key, PEM, without a passphrase'),
   clockTolerance: milliseconds(5000).describe('ms by which the clocks of token issuers may differ'),
   queryToken: flag.default(false).describe('whether a token may come as ?access_token='),
+  trustProxy: count(0).describe('proxies in front, whose X-Forwarded-For says who asks; 0 to believe none'),
   inspector: flag.default(true).describe('whether the inspector is served at /inspect'),
   origins: list.default([]).describe('browser origins that may connect, "*" for any; default: the same host'),
   authTimeout: milliseconds(10_000, 100).describe('ms that a connection may take to send its token'),

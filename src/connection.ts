@@ -270,7 +270,8 @@ export class Connection extends Peer implements Hands, Receiver, Member, Pulse {
     const from = this.#isBegun ? this.state : null
     const cause = detail !== undefined && { cause: detail }
     const ms = time - this.#enteredAt
-    this.#around.observer.transition(this.id, this.user, { from, event, to: state, ...cause, ms, time })
+    const subject = { connection: this.id, user: this.user, address: this.remoteAddress }
+    this.#around.observer.transition(subject, { from, event, to: state, ...cause, ms, time })
     this.state = state
     this.#isBegun = true
     this.#enteredAt = time

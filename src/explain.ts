@@ -9,7 +9,8 @@ export async function explain(base: string, connection: string, token: string): 
   })
   const body = (await response.json()) as Story & { message?: string }
   if (!response.ok) throw new Error(body.message ?? `the server answered ${response.status}`)
-  return [`${body.connection}, user ${body.user ?? '(none)'}`, ...body.transitions.map(lineOf)].join('\n')
+  const who = `${body.connection}, user ${body.user ?? '(none)'}, from ${body.address}`
+  return [who, ...body.transitions.map(lineOf)].join('\n')
 }
 
 /** A certificate that does not name the host is no silence. */

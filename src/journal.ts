@@ -29,9 +29,15 @@ export interface Transition {
   readonly time: number
 }
 
-export interface Story {
+/** Whose step it is. */
+export interface Subject {
   readonly connection: string
   readonly user: string | null
+  /** Where it comes from. */
+  readonly address: string
+}
+
+export interface Story extends Subject {
   readonly transitions: readonly Transition[]
 }
 
@@ -57,18 +63,18 @@ export class Journal {
   onStep: ((kind: ActorKind, name: string, step: LifeStep) => void) | undefined
   readonly #lives: Readonly<Record<ActorKind, Lives>> = { connection: new Lives(), session: new Lives() }
 
-  readonly #stories = new Map<string, { user: string | null; transitions: Transition[] }>()
+  readonly #stories = new Map<string, { subject: Subject; transitions: Transition[] }>()
 
-  note(connection: string, user: string | null, transition: Transition): void {
-    const story = this.#stories.get(connection) ?? this.#begin(connection)
-    story.user = user
+  note(subject: Subject, transition: Transition): void {
+    const story = this.#stories.get(subject.connection) ?? this.#begin(subject)
+    story.subject = subject
     story.transitions.push(transition)
     if (story.transitions.length > TRANSITIONS) story.transitions.shift()
   }
 
   storyOf(connection: string): Story | undefined {
     const story = this.#stories.get(connection)
-    return story && { connection, ...story }
+    return story && { ...story.subject, transitions: story.transitions }
   }
 
   /** A live actor took an event. One that was forgotten begins anew, also in its seqs. */
@@ -101,11 +107,11 @@ export class Journal {
     return () => this.#lives[kind].held.remove(name)
   }
 
-  #begin(connection: string): { user: string | null; transitions: Transition[] } {
+  #begin(subject: Subject): { subject: Subject; transitions: Transition[] } {
     const [oldest] = this.#stories.keys()
     if (this.#stories.size >= CONNECTIONS && oldest !== undefined) this.#stories.delete(oldest)
-    const story = { user: null, transitions: [] }
-    this.#stories.set(connection, story)
+    const story = { subject, transitions: [] }
+    this.#stories.set(subject.connection, story)
     return story
   }
 }

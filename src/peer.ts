@@ -10,7 +10,7 @@ import type { Party } from './conversation.ts'
 import type { CloseReason, ErrorCode, Failure } from './errors.ts'
 import type { Inboxes } from './inboxes.ts'
 import { Intake } from './intake.ts'
-import type { Transition } from './journal.ts'
+import type { Subject, Transition } from './journal.ts'
 import { Tally } from './limits.ts'
 import type { Link } from './link.ts'
 import { type ClientFrameOf, type CorrelationId, encode, type ServerFrame } from './protocol.ts'
@@ -21,7 +21,7 @@ import type { Delivery } from './transport.ts'
 
 /** Who is told what happens to connections, and to nobody's cost while they do nothing. */
 export interface Observer {
-  transition(connection: string, user: string | null, transition: Transition): void
+  transition(subject: Subject, transition: Transition): void
   error(code: ErrorCode): void
   heartbeat(what: 'ping' | 'pong' | 'lost'): void
 }

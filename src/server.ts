@@ -128,10 +128,10 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     maxResidentInboxes: maxResidentRooms,
   })
   const observer: Observer = {
-    transition: (connection, user, transition) => {
-      journal.note(connection, user, transition)
+    transition: (subject, transition) => {
+      journal.note(subject, transition)
       metrics.moved(transition)
-      logger.debug({ connection, user, ...transition }, 'connection')
+      logger.debug({ ...subject, ...transition }, 'connection')
     },
     error: (code) => metrics.error(code),
     heartbeat: (what) => metrics.heartbeat(what),

@@ -16,6 +16,7 @@ import type {
 } from 'uWebSockets.js'
 import { STATUS_CODES } from 'node:http'
 import { CorkHolder } from './cork-holder.ts'
+import { clientAddress } from './forwarded.ts'
 import type {
   Delivery,
   HttpAnswer,
@@ -83,7 +84,7 @@ function addRoutes(
   holder: CorkHolder,
 ): TemplatedApp {
   for (const [path, accept] of Object.entries(handlers.upgrades)) app.ws(path, behaviour(options, accept, holder))
-  return app.any('/*', (res, req) => void answer(res, req, handlers))
+  return app.any('/*', (res, req) => void answer(res, new CopiedHead(res, req, options.trustProxy), handlers))
 }
 
 function behaviour(
@@ -97,7 +98,7 @@ function behaviour(
     sendPingsAutomatically: false,
     idleTimeout: 0,
     maxLifetime: 0,
-    upgrade: (res, req, context) => accept(new UwsUpgrade(res, req, context, holder)),
+    upgrade: (res, req, context) => accept(new UwsUpgrade(res, req, context, holder, options.trustProxy)),
     open: (ws) => {
       const data = ws.getUserData()
       data.socket = new UwsSocket(ws)
@@ -220,9 +221,11 @@ class CopiedHead implements RequestHead {
   readonly method: string
   readonly path: string
   readonly query: string
+  readonly peerAddress: string
+  readonly remoteAddress: string
   readonly #headers = new Map<string, string>()
 
-  constructor(req: UwsRequest) {
+  constructor(res: HttpResponse, req: UwsRequest, trustProxy: number) {
     this.method = req.getCaseSensitiveMethod()
     this.path = req.getUrl()
     this.query = req.getQuery() ?? ''
@@ -230,6 +233,8 @@ class CopiedHead implements RequestHead {
       const known = this.#headers.get(name)
       this.#headers.set(name, known === undefined ? value : `${known}, ${value}`)
     })
+    this.peerAddress = Buffer.from(res.getRemoteAddressAsText()).toString()
+    this.remoteAddress = clientAddress(this.peerAddress, this.header('x-forwarded-for'), trustProxy)
   }
 
   header(name: string): string {
@@ -242,18 +247,22 @@ class CopiedHead implements RequestHead {
 }
 
 class UwsUpgrade extends CopiedHead implements Upgrade {
-  readonly remoteAddress: string
   readonly #context: us_socket_context_t
   readonly #holder: CorkHolder
   #res: HttpResponse | undefined
   #aborted = (): void => {}
 
-  constructor(res: HttpResponse, req: UwsRequest, context: us_socket_context_t, holder: CorkHolder) {
-    super(req)
+  constructor(
+    res: HttpResponse,
+    req: UwsRequest,
+    context: us_socket_context_t,
+    holder: CorkHolder,
+    trustProxy: number,
+  ) {
+    super(res, req, trustProxy)
     this.#holder = holder
     this.#res = res
     this.#context = context
-    this.remoteAddress = addressOf(res)
     res.onAborted(() => {
       this.#res = undefined
       this.#aborted()
@@ -292,16 +301,12 @@ class UwsUpgrade extends CopiedHead implements Upgrade {
   }
 }
 
-const addressOf = (res: HttpResponse): string => Buffer.from(res.getRemoteAddressAsText()).toString()
-
-async function answer(res: HttpResponse, req: UwsRequest, handlers: TransportHandlers): Promise<void> {
+async function answer(res: HttpResponse, head: CopiedHead, handlers: TransportHandlers): Promise<void> {
   let aborted = false
   res.onAborted(() => {
     aborted = true
   })
-  const head = new CopiedHead(req)
-  const remoteAddress = addressOf(res)
-  const request: HttpRequest = Object.assign(head, { remoteAddress, body: (limit: number) => readBody(res, limit) })
+  const request: HttpRequest = Object.assign(head, { body: (limit: number) => readBody(res, limit) })
   const given = await handlers.request(request)
   if (!aborted) write(res, given, head.method === 'HEAD')
 }

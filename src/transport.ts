@@ -41,10 +41,13 @@ export interface RequestHead {
   header(name: string): string
   /** The lower-case names of those that came, empty ones as well. */
   headerNames(): Iterable<string>
+  /** The address of the socket itself. */
+  readonly peerAddress: string
+  /** The address of whom it comes from, as the proxies say that are trusted; without one, the socket's. */
+  readonly remoteAddress: string
 }
 
 export interface HttpRequest extends RequestHead {
-  readonly remoteAddress: string
   /** The body, at most `limit` bytes, or `undefined` where it is longer. */
   body(limit: number): Promise<Buffer | undefined>
 }
@@ -71,7 +74,6 @@ export const jsonAnswer = (status: number, value: unknown): HttpAnswer => ({
 
 /** A request to upgrade that waits for its answer: one of `open` and `refuse`, once, at any time. */
 export interface Upgrade extends RequestHead {
-  readonly remoteAddress: string
   /** Answers 101 and hands the socket to `receiver.opened` before it returns. `false`: the peer is gone. */
   open(subprotocol: string | undefined, receiver: Receiver): boolean
   refuse(answer: HttpAnswer): void
@@ -96,6 +98,8 @@ export interface TransportOptions {
   readonly port: number
   /** Bytes: a larger frame ends its connection (1009 where the transport can say so). */
   readonly maxPayload: number
+  /** Proxies whose `X-Forwarded-For` is believed; 0 for none. */
+  readonly trustProxy: number
   /** Bytes of a request's head, as far as it comes in pieces; a longer one is answered 431. */
   readonly maxHeader: number
   /** Bytes that one socket may hold unread; a frame beyond is dropped. */

@@ -24,6 +24,7 @@ const FLOORS = [
     'check/config',
     'check/names',
     'cork-holder',
+    'forwarded',
     'json',
     'subprotocol',
     'init',

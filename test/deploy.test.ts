@@ -31,6 +31,7 @@ import { closeCodes, type ErrorCode, httpStatus } from '../src/errors.ts'
 import { freePort } from '../src/testing/free-port.ts'
 import { CertificateFolder } from './fixtures/certificate.ts'
 import { ROOT, SECRET, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
@@ -332,6 +333,21 @@ for (const [name, start, skip] of PROXIES) {
     t.match(ask('/'), /^strict-transport-security: max-age=63072000\r$/im)
     t.match(ask('/ws'), /^HTTP\/[\d.]+ 426/)
   })
+
+  t.test(`DEPLOY-11 ${name} names the client’s address, and trustProxy believes it`, { skip }, async (t) => {
+    const env = { CHARTROOM_TRUST_PROXY: '1', CHARTROOM_MAX_CONNECTIONS_PER_ADDRESS: '1' }
+    const server = await startServer(t, { env })
+    const { port, ca } = await start(t, server, '5s')
+    const headers = { authorization: `Bearer ${await tokenFor('ann')}`, 'x-forwarded-for': '203.0.113.7' }
+    const dial = (localAddress: string): Tab =>
+      new Tab(new WebSocket(`ws${ca ? 's' : ''}://127.0.0.1:${port}/ws`, { headers, localAddress, ...(ca && { ca }) }))
+    const { connection } = await dial('127.0.0.2').next('welcome')
+    const service = await Service.of(server)
+    t.match(await service.get(`/v1/connections/${connection}`), { address: '127.0.0.2' })
+    const [, response] = await once(dial('127.0.0.2').socket, 'unexpected-response')
+    t.equal(response.statusCode, 429)
+    await dial('127.0.0.3').next('welcome')
+  })
 }
 
 t.test(
@@ -347,13 +363,16 @@ t.test(
   },
 )
 
-t.test('DEPLOY-10 a limit on one address counts the proxy, whatever X-Forwarded-For says', async (t) => {
-  const server = await startServer(t, { env: { CHARTROOM_MAX_CONNECTIONS_PER_ADDRESS: '1' } })
-  await Tab.open(server, 'ann', { headers: { 'x-forwarded-for': '203.0.113.7' } })
-  const other = Tab.connect(server, { token: await tokenFor('bob'), headers: { 'x-forwarded-for': '203.0.113.8' } })
-  const [, response] = await once(other.socket, 'unexpected-response')
-  t.equal(response.statusCode, 429)
-})
+t.test(
+  'DEPLOY-10 without trustProxy a limit on one address counts the proxy, whatever X-Forwarded-For says',
+  async (t) => {
+    const server = await startServer(t, { env: { CHARTROOM_MAX_CONNECTIONS_PER_ADDRESS: '1' } })
+    await Tab.open(server, 'ann', { headers: { 'x-forwarded-for': '203.0.113.7' } })
+    const other = Tab.connect(server, { token: await tokenFor('bob'), headers: { 'x-forwarded-for': '203.0.113.8' } })
+    const [, response] = await once(other.socket, 'unexpected-response')
+    t.equal(response.statusCode, 429)
+  },
+)
 
 t.test('every file of deploy/ is named in docs/operations.md', (t) => {
   for (const name of readdirSync(join(ROOT, 'deploy'))) t.match(read('docs/operations.md'), `deploy/${name}`)

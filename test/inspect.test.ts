@@ -268,6 +268,14 @@ t.test('the gate in development', async (t) => {
         t.equal((await http(server, '/inspect/export/light/a', { [name]: value })).status, 401, `${name}: ${value}`)
   })
 
+  t.test('with trustProxy as well, also where the header says that it is this machine', async (t) => {
+    const other = await serverHere(t, { ...MACHINES, CHARTROOM_TRUST_PROXY: '1' })
+    const status = async (headers: Record<string, string>) =>
+      (await http(other, '/inspect/export/light/a', headers)).status
+    t.equal(await status({ 'x-forwarded-for': '127.0.0.1' }), 401)
+    t.equal(await status({}), 404)
+  })
+
   t.test('a page of another site cannot set off an export, by an image or a link', async (t) => {
     const status = async (site: string) =>
       (await http(server, '/inspect/export/light/a', { 'sec-fetch-site': site })).status

@@ -1,15 +1,18 @@
 /** What a connection may do so often, so long or so large and no further: each limit that an operator sets, with its outcome. */
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { isIP } from 'node:net'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { clientAddress } from '../src/forwarded.ts'
 import { idOf } from '../src/glance.ts'
 import { Raw } from './fixtures/raw.ts'
 import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
 
 /** A request to upgrade from an address of this machine; who is let in stays until the test ends. */
-async function knock(t: Test, { port }: ServerProcess, localAddress: string, token: string) {
+async function knock(t: Test, { port }: ServerProcess, localAddress: string, token: string, forwardedFor?: string) {
   const asked = request({
     port,
     host: '127.0.0.1',
@@ -21,6 +24,7 @@ async function knock(t: Test, { port }: ServerProcess, localAddress: string, tok
       'Sec-WebSocket-Version': '13',
       'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
       Authorization: `Bearer ${token}`,
+      ...(forwardedFor !== undefined && { 'X-Forwarded-For': forwardedFor }),
     },
   }).end()
   const [response, socket] = await Promise.race([once(asked, 'upgrade'), once(asked, 'response')])
@@ -65,6 +69,81 @@ t.test('connections', async (t) => {
     t.match(await knock(t, server, '127.0.0.3', token), { status: 429, retryAfter: '60', body: /refused tokens/ })
     t.equal((await knock(t, server, '127.0.0.1', token)).status, 101)
   })
+})
+
+t.test('trustProxy', async (t) => {
+  const limits = { CHARTROOM_MAX_CONNECTIONS_PER_ADDRESS: '1', CHARTROOM_MAX_AUTH_FAILURES_PER_ADDRESS: '1' }
+  const token = await tokenFor('ann')
+  const behind = (hops: string) => startServer(t, { env: { ...limits, CHARTROOM_TRUST_PROXY: hops } })
+  const [none, one, two] = await Promise.all([startServer(t, { env: limits }), behind('1'), behind('2')])
+  const status = async (server: ServerProcess, forwardedFor: string, given = token) =>
+    (await knock(t, server, '127.0.0.1', given, forwardedFor)).status
+
+  t.test('C5 without it a forged header is not read', async (t) => {
+    t.same([await status(none, '203.0.113.7'), await status(none, '203.0.113.8')], [101, 429])
+  })
+
+  t.test('C5 the address that the proxy has written is counted, not what stands before it', async (t) => {
+    t.equal(await status(one, '203.0.113.7'), 101)
+    t.equal(await status(one, '203.0.113.8, 203.0.113.7'), 429, 'whatever a client has written')
+    t.equal(await status(one, '203.0.113.8'), 101)
+    t.same([await status(one, '2001:db8::1'), await status(one, '[2001:DB8:0::1]:4711')], [101, 429])
+    t.same([await status(one, '::ffff:192.0.2.1'), await status(one, '192.0.2.1:4711')], [101, 429])
+  })
+
+  t.test('C2 a refused token counts against the address that the proxy has written', async (t) => {
+    t.equal(await status(one, '203.0.113.9', 'a.b.c'), 401)
+    t.equal(await status(one, '203.0.113.9'), 429)
+    t.equal(await status(one, '203.0.113.10'), 101)
+  })
+
+  t.test('C5 what names no address there, or too few, is the peer’s own', async (t) => {
+    t.same([await status(one, 'unknown'), await status(one, '203.0.113.11, ')], [101, 429])
+    t.same([await status(two, '203.0.113.7'), await status(two, '203.0.113.8')], [101, 429])
+    t.same([await status(two, '203.0.113.7, 10.0.0.1'), await status(two, '203.0.113.7, 10.0.0.2')], [101, 429])
+  })
+
+  t.test('the story of a connection tells the address', async (t) => {
+    const tab = await Tab.open(one, 'bob', { headers: { 'x-forwarded-for': '198.51.100.4, 203.0.113.12' } })
+    const { connection } = await tab.ask({ type: 'status' })
+    const service = await Service.of(one)
+    t.match(await service.get(`/v1/connections/${connection}`), { user: 'bob', address: '203.0.113.12' })
+  })
+})
+
+t.test('trustProxy: an address is counted by one spelling', (t) => {
+  const mapped = '0000:0000:0000:0000:0000:ffff:7f00:0001'
+  t.equal(clientAddress(mapped, '203.0.113.7', 0), '127.0.0.1')
+  t.equal(clientAddress('0000:0000:0000:0000:0000:0000:0000:0001', '', 1), '::1')
+  const rows: [header: string, hops: number, address: string][] = [
+    ['', 1, '127.0.0.1'],
+    [',', 1, '127.0.0.1'],
+    ['a, 203.0.113.7 ', 1, '203.0.113.7'],
+    ['203.0.113.7,b', 2, '203.0.113.7'],
+    ['203.0.113.7, b', 3, '127.0.0.1'],
+    ['203.0.113.7:80', 1, '203.0.113.7'],
+    ['::FFFF:203.0.113.7', 1, '203.0.113.7'],
+    ['[::ffff:cb00:7107]:80', 1, '203.0.113.7'],
+    ['2001:DB8:0:0:0:0:0:7', 1, '2001:db8::7'],
+    ['203.0.113.07', 1, '127.0.0.1'],
+    ['203.0.113.7/8', 1, '127.0.0.1'],
+    ['[203.0.113.7', 1, '127.0.0.1'],
+  ]
+  for (const [header, hops, address] of rows) t.equal(clientAddress('127.0.0.1', header, hops), address, header)
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.ipV6(),
+        fc.ipV4(),
+        fc.string().map((zone) => `fe80::1%${zone}`),
+      ),
+      (header) => {
+        t.not(isIP(clientAddress('127.0.0.1', header, 1)), 0)
+      },
+    ),
+  )
+  t.end()
 })
 
 /** Waits until the server has so many open connections. */

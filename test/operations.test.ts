@@ -71,7 +71,7 @@ const PRINTED: readonly (readonly [begins: string, prints: RegExp])[] = [
   ['curl -s http://127.0.0.1:8080/health', /^\{"status":"alive"\}$/],
   ['curl -s --retry 10 --retry-connrefused http://127.0.0.1:8080/ready', /^\{"status":"ready"\}$/],
   ['curl -s http://127.0.0.1:8080/ready', /^\{"status":"ready"\}$/],
-  ['npx chartroom explain', /user ann\n.*connecting/],
+  ['npx chartroom explain', /user ann, from 127\.0\.0\.1\n.*connecting/],
   ['npx chartroom log cat', /"room.created"/],
   ['npx chartroom log backup', /read again and verified/],
   ['npx chartroom log verify', /everything is sound/],

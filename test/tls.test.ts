@@ -220,7 +220,7 @@ t.test('TLS-8 explain asks over TLS, and says so where it does not trust what it
     })
   const trusted = join(files.folder, 'trusted.pem')
   copyFileSync(files.cert, trusted)
-  t.match((await run({ NODE_EXTRA_CA_CERTS: trusted })).stdout, /user ann\n.*connecting/)
+  t.match((await run({ NODE_EXTRA_CA_CERTS: trusted })).stdout, /user ann, from 127\.0\.0\.1\n.*connecting/)
   const refused = await run({}).catch((error: { stderr: string }) => error)
   t.match(refused.stderr, /^chartroom: no server answers at https:.*certificate/)
 })

@@ -21,8 +21,6 @@ export interface Visitor {
   readonly credential?: Credential
 }
 
-type Asked = RequestHead & { readonly remoteAddress: string }
-
 const SCOPES = ['inspect', 'inspect:send']
 
 /** Who needs no token. */
@@ -39,8 +37,8 @@ export function isOurs(address: string): boolean {
 }
 
 /** @returns the visitor who needs no token; `undefined` where one is needed. */
-export function atHome(request: Asked, production: boolean): Visitor | undefined {
-  if (production || !isOurs(request.remoteAddress)) return undefined
+export function atHome(request: RequestHead, production: boolean): Visitor | undefined {
+  if (production || !isOurs(request.peerAddress)) return undefined
   if (isPassedOn(request) || isForeign(request)) return undefined
   const host = request.header('host')
   if (!isLoopback(host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))) return undefined
@@ -51,12 +49,13 @@ export function atHome(request: Asked, production: boolean): Visitor | undefined
 /** What proxies say of whom they speak for (RFC 7239, RFC 9110 7.6.3, and what was there before). */
 const PASSED_ON = /^(forwarded|x-forwarded.*|x-real-ip|x-client-ip|x-cluster-client-ip|via|cf-.+|true-client-ip)$/
 
-function isPassedOn(request: Asked): boolean {
+function isPassedOn(request: RequestHead): boolean {
   return [...request.headerNames()].some((name) => PASSED_ON.test(name))
 }
 
 /** Whether a browser says that another site's page asks (Fetch Metadata); a `none` is its own user. */
-const isForeign = (request: Asked): boolean => !['', 'same-origin', 'none'].includes(request.header('sec-fetch-site'))
+const isForeign = (request: RequestHead): boolean =>
+  !['', 'same-origin', 'none'].includes(request.header('sec-fetch-site'))
 
 /** The visitor that a token proves. */
 export async function visitorBy(token: string, verify: Verify): Promise<Visitor | Failure> {
@@ -68,7 +67,7 @@ export async function visitorBy(token: string, verify: Verify): Promise<Visitor 
 }
 
 /** Who asks over HTTP. */
-export async function visitorOf(request: Asked, production: boolean, verify: Verify): Promise<Visitor | Failure> {
+export async function visitorOf(request: RequestHead, production: boolean, verify: Verify): Promise<Visitor | Failure> {
   const visitor = atHome(request, production)
   if (visitor) return visitor
   const token = bearerOf(request)
