@@ -26,7 +26,8 @@ export class CorkHolder {
   #held = (): void => {}
   #socket: Socket | undefined
 
-  constructor(app: Routes) {
+  /** Waits for the request to itself in an app. */
+  waitIn(app: Routes): void {
     app.get(this.#path, (res) => {
       res.onAborted(() => {
         this.#res = undefined

@@ -1,22 +1,21 @@
 /**
- * The transport on uWebSockets.js, and its only importer.
+ * The transport on uWebSockets.js: what its requests and sockets become for the rest of the house.
  *
  * Always true: an answer is written corked; an upgrade happens while another response holds the cork, since the one
  * that is upgraded must not (docs/decisions/0004). A closed uWS socket throws on every call: here it does nothing.
  */
-
-import type {
-  HttpResponse,
-  TemplatedApp,
-  HttpRequest as UwsRequest,
-  us_listen_socket,
-  us_socket_context_t,
-  WebSocket,
-  WebSocketBehavior,
-} from 'uWebSockets.js'
 import { STATUS_CODES } from 'node:http'
 import { CorkHolder } from './cork-holder.ts'
 import { clientAddress } from './forwarded.ts'
+import {
+  type HttpResponse,
+  Port,
+  type TemplatedApp,
+  type HttpRequest as UwsRequest,
+  type us_socket_context_t,
+  type WebSocket,
+  type WebSocketBehavior,
+} from './port-uws.ts'
 import type {
   Delivery,
   HttpAnswer,
@@ -30,22 +29,6 @@ import type {
   Upgrade,
 } from './transport.ts'
 
-const ADVICE = `uWebSockets.js did not load. Its binaries need Linux, macOS or Windows on x64 or arm64, and a glibc that fits:
-2.27 for Node 20, 2.38 (Debian 13, Ubuntu 24.04) for Node 22 and later.
-To install it from the project itself: npm install uNetworking/uWebSockets.js#v20.52.0`
-
-/** uWebSockets.js reads `maxHeader` when it loads: in one process the first server's counts. */
-const loadUws = async (maxHeader: number) => {
-  process.env.UWS_HTTP_MAX_HEADERS_SIZE = `${maxHeader}`
-  try {
-    return (await import('uWebSockets.js')).default
-  } catch (error) {
-    throw new Error(`${ADVICE}\n(${(error as Error).message.split('\n')[0]})`)
-  }
-}
-
-type Uws = Awaited<ReturnType<typeof loadUws>>
-
 interface UserData {
   receiver: Receiver
   socket?: UwsSocket
@@ -56,24 +39,17 @@ interface UserData {
  * @throws when the port is taken or uWebSockets.js does not load.
  */
 export async function listen(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
-  const uws = await loadUws(options.maxHeader)
-  const app = createApp(uws, options)
-  const holder = new CorkHolder(app)
-  const furnish = (app: TemplatedApp): TemplatedApp => addRoutes(app, options, handlers, holder)
-  const listening = await bind(uws, furnish(app), options)
-  await holder.begin(options.host, uws.us_socket_local_port(listening), options.certificate !== undefined)
-  return new UwsTransport({ uws, app, options, holder, furnish, listening })
-}
-
-const WHAT_TLS_NEEDS = 'each certificate of its chain must be whole, its key RSA, P-256, P-384 or Ed25519'
-
-/** Files that were looked at before are refused here only for the rest of their chain, or a curve that BoringSSL does not know. */
-function createApp(uws: Uws, { certificate }: TransportOptions): TemplatedApp {
-  if (!certificate) return uws.App()
-  try {
-    return uws.SSLApp({ cert_file_name: certificate.cert, key_file_name: certificate.key })
-  } catch {
-    throw new Error(`tlsCert: TLS cannot be spoken with ${certificate.cert}: ${WHAT_TLS_NEEDS}`)
+  const holder = new CorkHolder()
+  const port = await Port.open(options, (app) => addRoutes(app, options, handlers, holder))
+  await holder.begin(options.host, port.number, options.certificate !== undefined)
+  return {
+    port: port.number,
+    renewCertificate: () => port.renewCertificate(),
+    stopListening: () => port.stopListening(),
+    close: () => {
+      holder.end()
+      port.close()
+    },
   }
 }
 
@@ -82,9 +58,10 @@ function addRoutes(
   options: TransportOptions,
   handlers: TransportHandlers,
   holder: CorkHolder,
-): TemplatedApp {
+): void {
+  holder.waitIn(app)
   for (const [path, accept] of Object.entries(handlers.upgrades)) app.ws(path, behaviour(options, accept, holder))
-  return app.any('/*', (res, req) => void answer(res, new CopiedHead(res, req, options.trustProxy), handlers))
+  app.any('/*', (res, req) => void answer(res, new CopiedHead(res, req, options.trustProxy), handlers))
 }
 
 function behaviour(
@@ -117,68 +94,7 @@ function behaviour(
   }
 }
 
-/** The exclusive listen is missing from the package's types; without it a second server would share the port. */
-interface ExclusiveListen {
-  listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void
-}
-
 const drained = (receiver: Receiver): void => receiver.drained()
-
-function bind(uws: Uws, app: TemplatedApp, { host, port }: TransportOptions): Promise<us_listen_socket> {
-  const { LIBUS_LISTEN_EXCLUSIVE_PORT } = uws as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number }
-  return new Promise((resolve, reject) => {
-    const taken = `port ${port} of ${host} is taken, or not ours to use; choose another with --port`
-    ;(app as unknown as ExclusiveListen).listen(host, port, LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
-      if (socket) resolve(socket)
-      else reject(new Error(taken))
-    })
-  })
-}
-
-interface Premises {
-  readonly uws: Uws
-  readonly app: TemplatedApp
-  readonly options: TransportOptions
-  readonly holder: CorkHolder
-  readonly furnish: (app: TemplatedApp) => TemplatedApp
-  readonly listening: us_listen_socket
-}
-
-class UwsTransport implements Transport {
-  readonly port: number
-  readonly #premises: Premises
-  /** The newest takes whoever comes; the others keep those who came to them. */
-  readonly #apps: TemplatedApp[]
-  #listening: us_listen_socket | undefined
-
-  constructor(premises: Premises) {
-    this.#premises = premises
-    this.#apps = [premises.app]
-    this.#listening = premises.listening
-    this.port = premises.uws.us_socket_local_port(premises.listening)
-  }
-
-  /** An app keeps the certificate that it began with, so a new one takes over the port, in one turn of the event loop. */
-  async renewCertificate(): Promise<void> {
-    const { uws, options, furnish } = this.#premises
-    if (!this.#listening) return
-    const app = furnish(createApp(uws, options))
-    this.stopListening()
-    this.#listening = await bind(uws, app, { ...options, port: this.port })
-    this.#apps.push(app)
-  }
-
-  stopListening(): void {
-    if (this.#listening) this.#premises.uws.us_listen_socket_close(this.#listening)
-    this.#listening = undefined
-  }
-
-  close(): void {
-    this.#listening = undefined
-    this.#premises.holder.end()
-    for (const app of this.#apps) app.close()
-  }
-}
 
 /** What uWS answers to `send`, by its number. */
 const DELIVERIES: readonly Delivery[] = ['queued', 'sent', 'dropped']

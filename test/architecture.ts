@@ -24,7 +24,6 @@ const FLOORS = [
     'check/config',
     'check/names',
     'cork-holder',
-    'forwarded',
     'json',
     'subprotocol',
     'init',
@@ -40,6 +39,8 @@ const FLOORS = [
   ],
   [
     'addresses',
+    'forwarded',
+    'port-uws',
     'certificate',
     'pages',
     'config',
@@ -186,7 +187,7 @@ const FLOORS = [
 
 /** Each outside library of the product, and the one file that imports it. */
 const IMPORTERS: Record<string, string[]> = {
-  'uWebSockets.js': ['src/transport-uws.ts'],
+  'uWebSockets.js': ['src/port-uws.ts'],
   lmdb: ['src/lmdb-store.ts'],
   jose: ['src/auth.ts'],
   'fast-json-patch': ['src/patch.ts'],
