@@ -1,9 +1,11 @@
 /**
- * HTTP beside the WebSocket, on the same port: health, readiness, metrics, the playground, pages of one's own.
+ * HTTP beside the WebSocket, on the same port: health, readiness, metrics, the playground, pages of one's own, and the
+ * client for them.
  *
  * Always true: every answer has a status that says what happened; nothing here changes a room.
  */
 import { readFileSync } from 'node:fs'
+import { type Asset, answerWith, bundled } from './asset.ts'
 import { isLoopback } from './config.ts'
 import { refuseHandshake } from './handshake.ts'
 import { pageOf } from './pages.ts'
@@ -36,13 +38,23 @@ export function createSite(site: Site): Route {
     '/dev/token': (request) => developmentToken(site, request),
     ...playground(site.public === undefined ? '/' : '/playground'),
   }
-  const page: Route = async ({ path }) =>
-    (site.public !== undefined && (await pageOf(site.public, path))) || text(404, 'nothing is here')
+  const page: Route = async (request) => {
+    const own = site.public !== undefined && (await pageOf(site.public, request.path))
+    return own || (request.path === '/client.js' ? clientFor(request) : text(404, 'nothing is here'))
+  }
   return (request) => {
     const route = Object.hasOwn(routes, request.path) ? (routes[request.path] as Route) : page
     const isRead = request.method === 'GET' || request.method === 'HEAD' || request.path === '/ws'
     return isRead ? route(request) : text(405, 'read only', { Allow: 'GET, HEAD' })
   }
+}
+
+let client: Promise<Asset> | undefined
+
+/** `chartroom/client` as one module, made when a page first asks for it. */
+async function clientFor(request: HttpRequest): Promise<HttpAnswer> {
+  client ??= bundled(new URL('./client/client', import.meta.url))
+  return answerWith(await client, request)
 }
 
 /** The `Host` is looked at as well, so that a foreign page cannot ask through a name of its own (DNS rebinding). */

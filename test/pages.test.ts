@@ -48,6 +48,24 @@ t.test('what the server has itself comes first, and the playground stands aside'
   t.match(await get('/playground.js'), { status: 200 })
 })
 
+t.test('the client is a module for pages, kept by browsers as long as it is the same', async (t) => {
+  const url = `http://127.0.0.1:${server.port}/client.js`
+  const answer = await fetch(url)
+  t.match(Object.fromEntries(answer.headers), {
+    'content-type': 'text/javascript; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-cache',
+  })
+  const { createClient } = await import(`data:text/javascript,${encodeURIComponent(await answer.text())}`)
+  t.throws(() => createClient({ url: 'nonsense', token: '' }), /not the URL of a WebSocket/)
+  const tag = answer.headers.get('etag') ?? ''
+  t.equal((await fetch(url, { headers: { 'if-none-match': tag } })).status, 304)
+  t.equal((await fetch(url, { headers: { 'if-none-match': '"another"' } })).status, 200)
+  t.match(await get('/client.js', 'POST'), { status: 405 })
+  writeFileSync(join(pages, 'client.js'), 'mine')
+  t.match(await get('/client.js'), { status: 200, body: 'mine' }, 'a page may have a file of that name')
+})
+
 t.test('nothing outside the folder is served, and nothing hidden in it', async (t) => {
   const paths = ['/../public-not/secret.txt', '/%2e%2e/public-not/secret.txt', '/..%2fpublic-not%2fsecret.txt']
   const others = ['/link/secret.txt', '/.env', '/sub/..%5c.env', '/%00', '/%', '/sub', '/nothing', '//etc/passwd']

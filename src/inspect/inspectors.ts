@@ -4,6 +4,7 @@
  * Always true: whoever the gate does not let in is refused over HTTP, or, where the token is still to come, told nothing;
  * there are so many visitors at most, and one export at a time; no answer can be used by a page of another site.
  */
+import { answerWith } from '../asset.ts'
 import type { Credential, Verify } from '../auth.ts'
 import type { Config } from '../config.ts'
 import { type Failure, failure, httpStatus, isFailure } from '../errors.ts'
@@ -199,11 +200,7 @@ function greet(inspector: Inspector, visitor: Visitor): void {
 async function assetOf(request: HttpRequest): Promise<HttpAnswer> {
   if (request.path === '/inspect/') return textAnswer(308, 'the page is at /inspect', { Location: '../inspect' })
   const file = (await assets()).get(request.path.slice('/inspect/'.length))
-  if (!file) return textAnswer(404, 'nothing is here')
-  const headers = { 'Content-Type': file.type, ETag: file.etag, ...PAGE_HEADERS }
-  return request.header('if-none-match') === file.etag
-    ? { status: 304, headers }
-    : { status: 200, headers, body: file.body }
+  return file ? answerWith(file, request, PAGE_HEADERS) : textAnswer(404, 'nothing is here')
 }
 
 /** The page's own origin, whichever others are on the list. */
@@ -228,9 +225,7 @@ function decoded(path: string): string | undefined {
 const PAGE_HEADERS = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
-  'Cache-Control': 'no-cache',
 }
 
 const FILE_HEADERS = {
