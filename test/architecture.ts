@@ -52,7 +52,7 @@ const FLOORS = [
     'check/targets',
     'check/keys',
     'inspect/wording',
-    'inspect/page/messages',
+    'inspect/told',
     'inspect/page/active',
     'inspect/page/tree',
     'inspect/page/states',

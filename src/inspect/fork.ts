@@ -13,23 +13,10 @@ import type { Hosted, Machine } from '../machine.ts'
 import type { RoomEvent } from '../protocol.ts'
 import { NO_DOWNTIME } from '../uptime.ts'
 import type { ChartIndex } from './configuration.ts'
-import type { Timer } from './frames.ts'
 import type { Moment } from './moments.ts'
 import type { Redactor } from './redact.ts'
 import { taken } from './taken.ts'
-
-/** One event of the idea, and where it leads. */
-export interface Idea {
-  readonly event: RoomEvent
-  readonly accepted: boolean
-  /** Why it was not. */
-  readonly why?: string
-  readonly value: unknown
-  readonly context: unknown
-  readonly edges: readonly string[]
-  readonly status: string
-  readonly timers: readonly Timer[]
-}
+import type { IdeaStep } from './told.ts'
 
 /** What an idea may take: milliseconds in all, and characters of what is told of it. */
 const TIME = 1000
@@ -48,10 +35,10 @@ export async function fork(
   events: readonly RoomEvent[],
   who: Principal,
   grounds: Grounds,
-): Promise<Idea[] | Failure> {
+): Promise<IdeaStep[] | Failure> {
   const line = guarded(grounds.logger, () => new Line(document, seq, who, grounds))
   if (!line) return failure('room_failed', 'the machine does not go on from there: it threw')
-  const ideas: Idea[] = []
+  const ideas: IdeaStep[] = []
   const end = performance.now() + TIME
   let size = 0
   for (const event of events) {
@@ -83,7 +70,7 @@ class Line {
     this.#state = this.#hosted.restore(this.#hosted.migrate(document))
   }
 
-  go(event: RoomEvent): Idea {
+  go(event: RoomEvent): IdeaStep {
     const { index, redactor, logger } = this.#grounds
     const before = index.activeOf(this.#state.document.value)
     const why = guarded(logger, () => this.#take(event) ?? '') ?? 'the machine threw'

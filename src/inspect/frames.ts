@@ -1,85 +1,12 @@
 /**
- * The feed's conversation: what may be asked (docs/inspector.md), and the shapes of what is told. One JSON object per text
+ * The feed's conversation: what may be asked (docs/inspector.md), and how it is read and written. One JSON object per text
  * frame, told apart by `type`; the `id` of a request comes back in its one reply.
  */
 import { z } from 'zod'
 import { type Failure, failure, isFailure } from '../errors.ts'
-import type { Operation } from '../patch.ts'
-import { type CorrelationId, correlationOf, fit, parseObject, type RoomEvent } from '../protocol.ts'
-import type { Chart } from './shapes.ts'
+import { type CorrelationId, correlationOf, fit, parseObject } from '../protocol.ts'
 
 export const SUBPROTOCOL = 'chartroom.inspect.v1'
-
-export type Kind = Chart['kind']
-
-export interface Actor {
-  /** `room:chat/lobby`, `connection:c_7Qx`, `session:ann`. */
-  readonly actor: string
-  readonly kind: Kind
-  readonly machine: string
-  readonly name: string
-  /** In words: `open`, `open.bidding`, `a | b`; empty where it is not known yet. */
-  readonly state: string
-  readonly user?: string
-  readonly seq?: number
-  /** Why. */
-  readonly failed?: string
-  readonly asleep?: boolean
-  /** Subscribers of a room, connections of a session. */
-  readonly present?: number
-}
-
-export interface Timer {
-  readonly event: string
-  readonly dueAt: number
-  readonly delay?: number
-}
-
-export interface State {
-  readonly actor: string
-  readonly machine: string
-  readonly seq: number
-  /** Unix epoch milliseconds; 0 where the record is held no longer. */
-  readonly time: number
-  readonly value: unknown
-  readonly active: readonly string[]
-  readonly context: unknown
-  readonly status: string
-  readonly can: readonly string[]
-  readonly timers: readonly Timer[]
-  readonly children?: unknown
-  readonly present?: readonly string[]
-  readonly failed?: string
-  readonly epoch?: string
-  /** The earliest seq whose state can be shown. */
-  readonly first?: number
-  readonly last: number
-}
-
-export interface Step {
-  readonly actor: string
-  readonly seq: number
-  readonly event: RoomEvent
-  readonly from: string | null
-  readonly time: number
-  readonly ops: readonly Operation[]
-  readonly edges: readonly string[]
-  readonly value: unknown
-  readonly active: readonly string[]
-  readonly ms?: number
-  readonly cause?: string
-  /** Live steps only. */
-  readonly can?: readonly string[]
-  readonly timers?: readonly Timer[]
-}
-
-export interface History {
-  readonly steps: readonly Step[]
-  /** The earliest that is held, and the latest. */
-  readonly first: number
-  readonly last: number
-  readonly more: boolean
-}
 
 const id = z.union([z.string().max(128), z.int()]).optional()
 const actor = z.string().min(1).max(300)

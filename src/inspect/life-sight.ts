@@ -10,11 +10,11 @@ import type { ActorKind, Journal, LifeStep } from '../journal.ts'
 import { diff } from '../patch.ts'
 import type { OnStep, Waiting } from '../system.ts'
 import type { ChartIndex } from './configuration.ts'
-import type { History, State, Step } from './frames.ts'
 import type { Lookout } from './lookout.ts'
 import { HIDDEN } from './redact.ts'
 import { Page, type Sight } from './sight.ts'
 import { taken } from './taken.ts'
+import type { History, State, Step } from './told.ts'
 
 /** A live actor: where its chart stands, and what that waits for. */
 export interface Life {

@@ -10,21 +10,12 @@ import type { Rooms } from '../rooms.ts'
 import type { ChartIndex } from './configuration.ts'
 import type { Lookout } from './lookout.ts'
 import { taken } from './taken.ts'
+import type { Overview } from './told.ts'
 
 /** Milliseconds without a look after which nobody looks any more. */
 const PATIENCE = 10_000
 /** Seconds over which is counted. */
 const MINUTE = 60
-
-export interface Overview {
-  readonly machine: string
-  /** In memory. */
-  readonly rooms: number
-  /** By the node's id. */
-  readonly states: Readonly<Record<string, number>>
-  /** By the edge's id, a minute. */
-  readonly edges: Readonly<Record<string, number>>
-}
 
 export class Overviews {
   readonly #rooms: Rooms

@@ -13,9 +13,10 @@ import type { Room } from '../room.ts'
 import type { Rooms } from '../rooms.ts'
 import type { Sessions } from '../sessions.ts'
 import { stateName } from './configuration.ts'
-import type { Actor, Kind, Wish } from './frames.ts'
+import type { Wish } from './frames.ts'
 import { userOf } from './life-sight.ts'
 import type { Moments } from './moments.ts'
+import type { Actor, Actors, Kind } from './told.ts'
 
 export interface PopulationSurroundings {
   readonly rooms: Rooms
@@ -55,7 +56,7 @@ export class Population {
     this.#around = around
   }
 
-  async list(wish: Wish): Promise<{ actors: Actor[]; total: number; more: boolean }> {
+  async list(wish: Wish): Promise<Actors> {
     this.#reads = 0
     const actors: Actor[] = []
     let total = 0

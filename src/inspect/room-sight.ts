@@ -10,12 +10,12 @@ import { DamagedLog, type LogRecord } from '../log.ts'
 import { applyPatch } from '../patch.ts'
 import type { Rooms } from '../rooms.ts'
 import type { ChartIndex } from './configuration.ts'
-import type { History, State, Step, Timer } from './frames.ts'
 import type { Lookout } from './lookout.ts'
 import type { Extent, Moment, Moments, Passage } from './moments.ts'
 import type { Redactor } from './redact.ts'
 import { Page, type Sight } from './sight.ts'
 import { taken } from './taken.ts'
+import type { History, State, Step, Timer } from './told.ts'
 
 /** What a room is looked at with; a machine whose file is gone has no chart. */
 export interface Lens {

@@ -1,6 +1,6 @@
 /** What can be seen of one actor, whichever kind it is: where it stands, where it stood, and what happens to it. */
 import type { Failure } from '../errors.ts'
-import type { History, State, Step } from './frames.ts'
+import type { History, State, Step } from './told.ts'
 
 export interface Sight {
   now(): Promise<State | Failure>

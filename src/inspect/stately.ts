@@ -9,7 +9,8 @@ import { type Failure, isFailure } from '../errors.ts'
 import { applyPatch, type Operation } from '../patch.ts'
 import { definitionOf } from './definition.ts'
 import type { Feed } from './feed.ts'
-import type { State, Step, Told } from './frames.ts'
+import type { Told } from './frames.ts'
+import type { State, Step } from './told.ts'
 import type { Eyes, Tongue } from './tongue.ts'
 
 /** The version of the package in which these are its words. */

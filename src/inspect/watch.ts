@@ -6,8 +6,9 @@
  * read it is tried again until it can.
  */
 import { type Failure, isFailure } from '../errors.ts'
-import type { State, Step, Told } from './frames.ts'
+import type { Told } from './frames.ts'
 import type { Sight } from './sight.ts'
+import type { State, Step } from './told.ts'
 
 /** What a watch needs of the visitor. */
 export interface Onto {

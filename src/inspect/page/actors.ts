@@ -1,8 +1,8 @@
 /** The list on the left: rooms by machine, people with their connections, and what narrows it down. */
 import type { Chart } from '../shapes.ts'
+import type { Actor, Actors } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
 import { FEW, type Group, MOST, type Query, type Sections } from './listing.ts'
-import type { Actor, Actors } from './messages.ts'
 import type { Place } from './places.ts'
 import { briefState, statesOf } from './states.ts'
 

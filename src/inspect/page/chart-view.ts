@@ -4,11 +4,11 @@
  */
 import type { Point } from '../layout.ts'
 import type { Chart } from '../shapes.ts'
+import type { Overview } from '../told.ts'
 import { type Camera, centred, fitting, READABLE, reading, type Size, sees, zoomed } from './camera.ts'
 import { focusOf } from './focus.ts'
 import { html, useEffect, useLayoutEffect, useRef, useState } from './html.ts'
 import { count, flash, type Lights, light } from './lights.ts'
-import type { Overview } from './messages.ts'
 import { Minimap } from './minimap.ts'
 import { type Drawing, drawingOf } from './placing.ts'
 

@@ -4,9 +4,9 @@
  */
 import { stateName } from '../configuration.ts'
 import type { Chart } from '../shapes.ts'
+import type { Actor, Overview } from '../told.ts'
 import { Feed } from './feed-client.ts'
 import { Listing, NO_QUERY, type Query, type Sections } from './listing.ts'
-import type { Actor, Overview } from './messages.ts'
 import { hashOf, type Place, placeOf } from './places.ts'
 import { Watching } from './watching.ts'
 

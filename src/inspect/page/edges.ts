@@ -1,7 +1,7 @@
 /** The edges of a placed chart: which may be taken next, and of which it is not known whether they were. */
 import type { Placed } from '../layout.ts'
 import type { Edge } from '../shapes.ts'
-import type { Timer } from './messages.ts'
+import type { Timer } from '../told.ts'
 
 interface Leaving {
   readonly edge: Edge

@@ -1,5 +1,5 @@
 /** What went wrong or came to its end, in words for who asks why: a connection that was closed, a room that has failed. */
-import type { State, Step } from './messages.ts'
+import type { State, Step } from '../told.ts'
 
 /** What a close code says where the server gave no reason of its own (RFC 6455 7.4.1). */
 const CODES: Readonly<Record<string, string>> = {

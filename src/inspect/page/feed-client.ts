@@ -2,7 +2,7 @@
  * The page's end of the feed: requests with one reply each, and news. It comes back by itself when the server goes away,
  * and says meanwhile that it is lost; where a token is missing it says so and waits for one.
  */
-import type { News, Replies } from './messages.ts'
+import type { News, Replies, Welcome } from '../told.ts'
 
 export type Line = 'connecting' | 'open' | 'lost' | 'locked'
 
@@ -19,12 +19,6 @@ export class Refusal extends Error {
 interface Pending {
   resolve(reply: never): void
   reject(error: Error): void
-}
-
-interface Welcome {
-  readonly type: 'welcome'
-  readonly maySend: boolean
-  readonly time: number
 }
 
 type Frame = (Welcome | News | { readonly type: string; readonly code: string; readonly message: string }) & {

@@ -1,8 +1,8 @@
 /** What is lit on a drawn chart: classes on its elements, numbers in its places for them, and rings that count down. */
 import type { Placed } from '../layout.ts'
 import type { Edge } from '../shapes.ts'
+import type { Overview, Timer } from '../told.ts'
 import { doubtful, edgesOf, possible } from './edges.ts'
-import type { Overview, Timer } from './messages.ts'
 
 export interface Lights {
   readonly active: readonly string[]

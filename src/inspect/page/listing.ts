@@ -4,7 +4,7 @@
  * Always true: where there are many rooms, those of each machine are asked for by themselves, so that a machine with
  * thousands hides no other.
  */
-import type { Actor, Actors } from './messages.ts'
+import type { Actor, Actors } from '../told.ts'
 
 export interface Query {
   readonly search: string

@@ -1,7 +1,7 @@
 /** The event log on the right: what came, from whom, when, what it changed, and how long after the one before. */
 import type { Chart, ChartNode } from '../shapes.ts'
+import type { Step } from '../told.ts'
 import { type ComponentChild, html, useEffect, useMemo, useRef, useState } from './html.ts'
-import type { Step } from './messages.ts'
 import { instant, payloadOf, span, titleOf } from './phrases.ts'
 import type { Watching } from './watching.ts'
 

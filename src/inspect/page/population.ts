@@ -1,6 +1,7 @@
 /** The rooms of a machine in figures, beside the chart that shows where they are. */
+
+import type { Overview } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
-import type { Overview } from './messages.ts'
 
 interface PopulationProps {
   /** Of all its rooms, `total` in number, those in memory. */

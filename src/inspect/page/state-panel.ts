@@ -1,8 +1,8 @@
 /** The state and the context of the moment shown; what its step changed is marked. */
 import type { Operation } from '../../patch.ts'
+import type { State, Step } from '../told.ts'
 import { endingOf, remediesOf } from './endings.ts'
 import { type ComponentChild, html, useEffect, useRef } from './html.ts'
-import type { State, Step } from './messages.ts'
 import { instant, span, titleOf } from './phrases.ts'
 import { Tree } from './tree.ts'
 

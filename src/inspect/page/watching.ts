@@ -6,8 +6,8 @@
  */
 import { applyPatch } from '../../patch.ts'
 import type { Chart } from '../shapes.ts'
+import type { IdeaStep, News, State, Step } from '../told.ts'
 import type { Feed } from './feed-client.ts'
-import type { IdeaStep, News, State, Step } from './messages.ts'
 
 /** What might follow a moment. */
 export interface Idea {

@@ -1,19 +1,31 @@
-/** What the feed says, as far as the page reads it. */
-import type { Operation } from '../../patch.ts'
-import type { Chart } from '../shapes.ts'
+/** What the feed tells (docs/inspector.md): the shapes that server and page share, and nothing that runs. */
+import type { Operation } from '../patch.ts'
+import type { Chart } from './shapes.ts'
+
+export type Kind = Chart['kind']
 
 export interface Actor {
-  /** "room:chat/lobby", "connection:c_7Qx", "session:ann". */
+  /** `room:chat/lobby`, `connection:c_7Qx`, `session:ann`. */
   readonly actor: string
-  readonly kind: Chart['kind']
+  readonly kind: Kind
   readonly machine: string
   readonly name: string
+  /** In words: `open`, `open.bidding`, `a | b`; empty where it is not known yet. */
   readonly state: string
   readonly user?: string
   readonly seq?: number
+  /** Why. */
   readonly failed?: string
   readonly asleep?: boolean
+  /** Subscribers of a room, connections of a session. */
   readonly present?: number
+}
+
+export interface Actors {
+  readonly actors: readonly Actor[]
+  /** Of all that fit. */
+  readonly total: number
+  readonly more: boolean
 }
 
 export interface Timer {
@@ -26,6 +38,7 @@ export interface State {
   readonly actor: string
   readonly machine: string
   readonly seq: number
+  /** Unix epoch milliseconds; 0 where the record is held no longer. */
   readonly time: number
   readonly value: unknown
   readonly active: readonly string[]
@@ -36,11 +49,14 @@ export interface State {
   readonly children?: unknown
   readonly present?: readonly string[]
   readonly failed?: string
+  readonly epoch?: string
+  /** The earliest seq whose state can be shown. */
   readonly first?: number
   readonly last: number
 }
 
-export interface SentEvent {
+/** An event of a room, a connection or a session. */
+export interface ActorEvent {
   readonly type: string
   readonly [property: string]: unknown
 }
@@ -48,7 +64,7 @@ export interface SentEvent {
 export interface Step {
   readonly actor: string
   readonly seq: number
-  readonly event: SentEvent
+  readonly event: ActorEvent
   readonly from: string | null
   readonly time: number
   readonly ops: readonly Operation[]
@@ -62,22 +78,17 @@ export interface Step {
   readonly timers?: readonly Timer[]
 }
 
-export interface Actors {
-  readonly actors: readonly Actor[]
-  readonly total: number
-  readonly more: boolean
-}
-
 export interface History {
   readonly steps: readonly Step[]
+  /** The earliest that is held, and the latest. */
   readonly first: number
   readonly last: number
   readonly more: boolean
 }
 
-/** What would have happened: nothing of it is stored. */
+/** One event of a fork, and where it would lead: nothing of it is stored. */
 export interface IdeaStep {
-  readonly event: SentEvent
+  readonly event: ActorEvent
   readonly accepted: boolean
   /** Why it was not. */
   readonly why?: string
@@ -90,9 +101,11 @@ export interface IdeaStep {
 
 export interface Overview {
   readonly machine: string
+  /** In memory. */
   readonly rooms: number
+  /** By the node's id. */
   readonly states: Readonly<Record<string, number>>
-  /** A minute. */
+  /** By the edge's id, a minute. */
   readonly edges: Readonly<Record<string, number>>
 }
 
@@ -114,3 +127,11 @@ export type News =
   | ({ readonly type: 'step' } & Step)
   | ({ readonly type: 'state' } & State)
   | { readonly type: 'skipped'; readonly actor: string; readonly steps: number }
+
+/** The first frame. */
+export interface Welcome {
+  readonly type: 'welcome'
+  readonly v: 1
+  readonly maySend: boolean
+  readonly time: number
+}
