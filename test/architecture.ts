@@ -53,7 +53,6 @@ const FLOORS = [
     'check/keys',
     'inspect/wording',
     'inspect/told',
-    'inspect/page/active',
     'inspect/page/tree',
     'inspect/page/states',
     'inspect/chart',

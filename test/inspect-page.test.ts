@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createActor, createMachine } from 'xstate'
 import { assets } from '../src/inspect/assets.ts'
+import { ChartIndex } from '../src/inspect/configuration.ts'
 import type { Box } from '../src/inspect/layout.ts'
 import { serverCharts } from '../src/inspect/own-charts.ts'
-import { activeOf } from '../src/inspect/page/active.ts'
 import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
 import { doubtful } from '../src/inspect/page/edges.ts'
 import { endingOf, remediesOf } from '../src/inspect/page/endings.ts'
@@ -67,8 +67,8 @@ t.test('a value names the same states as XState finds active', async (t) => {
   }
   const chart = { machine: 'm', kind: 'room' as const, version: '1', root: nodeOf(machine.root) }
   const { value } = createActor(machine).start().getSnapshot()
-  t.same(activeOf(chart, value), ['m', 'm.a', 'm.a.x', 'm.a.x.y', 'm.b', 'm.c', 'm.c.d'])
-  t.same(activeOf(chart, {}), ['m'])
+  t.same(new ChartIndex(chart).activeOf(value), ['m', 'm.a', 'm.a.x', 'm.a.x.y', 'm.b', 'm.c', 'm.c.d'])
+  t.same(new ChartIndex(chart).activeOf({}), ['m'])
 })
 
 t.test('a view fits a chart, reads a part of it, and zooms around a point', async (t) => {

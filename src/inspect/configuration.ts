@@ -68,7 +68,8 @@ const MAX_KNOWN = 1000
 const isOffered = ({ event, targets, actions, reenter }: Edge): boolean =>
   event !== '' && !/^(xstate|room)\./.test(event) && (targets.length > 0 || actions.length > 0 || reenter)
 
-function activeIn(node: ChartNode, value: unknown): string[] {
+/** The ids of a state and of those in it that a value stands for, from the outside to the inside. */
+export function activeIn(node: ChartNode, value: unknown): string[] {
   const within = typeof value === 'string' ? { [value]: {} } : ((value ?? {}) as Readonly<Record<string, unknown>>)
   return [
     node.id,

@@ -1,6 +1,6 @@
 /** The inspector's page: actors on the left, the chart in the middle, the moment on the right, the time above. */
 import { diff } from '../../patch.ts'
-import { activeOf } from './active.ts'
+import { activeIn } from '../configuration.ts'
 import { ActorList, focusList } from './actors.ts'
 import { ChartView, view } from './chart-view.ts'
 import { Desk } from './desk.ts'
@@ -49,7 +49,7 @@ function lightsOf({ chart, idea, shown, step, isLive, feed }: Watching): Lights 
   if (imagined && chart) {
     const { value, edges, timers, accepted } = imagined
     return {
-      active: activeOf(chart, value),
+      active: activeIn(chart.root, value),
       taken: accepted ? edges : [],
       can: [],
       timers,
