@@ -10,22 +10,19 @@ import {
   FORMAT,
   instantOf,
   lastKeyframeOf,
-  lastSegmentOf,
   MAX_INSTANT,
   newEpoch,
   openStore,
-  readEntry,
   readMeta,
   type Store,
-  sealEntry,
   sealMeta,
   segmentKey,
   segmentsOf,
   seqOf,
-  type TopicEntry,
   topicKey,
   wakeKey,
 } from './lmdb-store.ts'
+import { type Topic, Topics, UNBORN } from './lmdb-topics.ts'
 import {
   type Batch,
   type CommitResult,
@@ -61,32 +58,16 @@ const SPREAD = 8
 /** Milliseconds from one look for readers that died to the next. */
 const READERS_EVERY = 1000
 
-/** Topics of which it is kept in memory where they stand. */
-const KNOWN = 20_000
-
-/** Where a topic stands. */
-interface Topic extends TopicEntry {
-  readonly name: string
-  trimmed: number
-  wake: number | null
-  last: number
-}
-
-/** Where a topic stands to which nobody has ever written. */
-const UNBORN: Topic = { id: 0, trimmed: 0, wake: null, name: '', last: 0 }
-
 class LmdbLog implements Log {
   readonly #store: Store
-  readonly #known = new Map<string, Topic>()
-  readonly #quarantine = new Map<string, string>()
+  readonly #topics: Topics
   readonly #epoch: string
-  #nextTopic: number
   #readersSeenAt = 0
   #underWay = 0
 
   constructor(store: Store) {
     this.#store = store
-    this.#nextTopic = store.topics.getCount() + 1
+    this.#topics = new Topics(store)
     this.#epoch = this.#readOrBegin('epoch', newEpoch)
     const format = this.#readOrBegin('format', () => FORMAT)
     if (format !== FORMAT) throw new Error(`the log has the format ${format}, this version reads ${FORMAT}`)
@@ -100,8 +81,7 @@ class LmdbLog implements Log {
         for (const batch of batches) results.push(this.#append(batch))
       })
     } catch (error) {
-      for (const { topic } of batches) this.#known.delete(topic)
-      this.#nextTopic = this.#store.topics.getCount() + 1
+      this.#topics.takeBack(batches.map(({ topic }) => topic))
       throw error
     }
     return results
@@ -113,10 +93,10 @@ class LmdbLog implements Log {
 
   #append({ topic: name, after, lines, snapshot, keep, trim, wake }: Batch): CommitResult {
     const { segments } = this.#store
-    const known = standingOf(() => this.#topic(name) ?? UNBORN)
+    const known = standingOf(() => this.#topics.of(name) ?? UNBORN)
     if ('damaged' in known) return known
     if (known.last !== after) return { conflict: { actual: known.last } }
-    const topic = known === UNBORN ? this.#createTopic(name) : known
+    const topic = known === UNBORN ? this.#topics.create(name) : known
     const last = after + lines.length
     if (lines.length > 0) {
       const key = segmentKey(topic.id, last)
@@ -135,14 +115,14 @@ class LmdbLog implements Log {
   }
 
   #wakeAt(topic: Topic, instant: number | null): void {
-    const { wakes, topics } = this.#store
+    const { wakes } = this.#store
     if (topic.wake !== null) wakes.remove(wakeKey(topic.wake, topic.id))
     topic.wake = instant === null ? null : Math.min(instant, MAX_INSTANT)
     if (topic.wake !== null) {
       const key = wakeKey(topic.wake, topic.id)
       wakes.put(key, seal(place(topic.name, key), Buffer.from(topic.name)))
     }
-    topics.put(topic.name, sealEntry(topic.name, topic))
+    this.#topics.write(topic)
   }
 
   /**
@@ -150,18 +130,18 @@ class LmdbLog implements Log {
    * forgotten stays.
    */
   #trim(topic: Topic, upTo: number): void {
-    const { segments, snapshots, topics } = this.#store
+    const { segments, snapshots } = this.#store
     const keys = [...segments.getKeys(segmentsOf(topic, topic.trimmed + 1, Math.min(upTo, topic.last - 1)))]
     for (const key of keys) segments.remove(key)
     const lastKey = keys.at(-1)
     if (!lastKey) return
     topic.trimmed = seqOf(lastKey)
     for (const key of [...snapshots.getKeys(segmentsOf(topic, 0, topic.trimmed - 1))]) snapshots.remove(key)
-    topics.put(topic.name, sealEntry(topic.name, topic))
+    this.#topics.write(topic)
   }
 
   async read(name: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
-    const topic = this.#topic(name)
+    const topic = this.#topics.of(name)
     if (!topic) return []
     const records: LogRecord[] = []
     for (const { key, value } of this.#store.segments.getRange(segmentsOf(topic, after + 1))) {
@@ -173,11 +153,11 @@ class LmdbLog implements Log {
   }
 
   async last(name: string): Promise<number> {
-    return this.#topic(name)?.last ?? 0
+    return this.#topics.of(name)?.last ?? 0
   }
 
   async getSnapshot(name: string, atOrBefore = Number.POSITIVE_INFINITY): Promise<LogSnapshot | undefined> {
-    const topic = this.#topic(name)
+    const topic = this.#topics.of(name)
     const newest = topic && this.#snapshotIn(topic, topicKey(topic.id))
     if (!newest || newest.seq <= atOrBefore) return newest
     const [key] = this.#store.snapshots.getKeys(lastKeyframeOf(topic, atOrBefore))
@@ -190,7 +170,7 @@ class LmdbLog implements Log {
   }
 
   async keyframes(name: string): Promise<number[]> {
-    const topic = this.#topic(name)
+    const topic = this.#topics.of(name)
     return topic ? [...this.#store.snapshots.getKeys(segmentsOf(topic, 0))].map(seqOf) : []
   }
 
@@ -214,8 +194,7 @@ class LmdbLog implements Log {
   }
 
   quarantine(name: string, why: string): void {
-    this.#known.delete(name)
-    this.#quarantine.set(name, why)
+    this.#topics.quarantine(name, why)
   }
 
   async close(): Promise<void> {
@@ -234,16 +213,7 @@ class LmdbLog implements Log {
     } finally {
       this.#underWay--
     }
-    this.#forgetTopics()
-  }
-
-  /** The oldest, and only while nothing is under way: until then the file does not say where a topic stands. */
-  #forgetTopics(): void {
-    if (this.#underWay > 0) return
-    for (const name of this.#known.keys()) {
-      if (this.#known.size <= KNOWN) return
-      this.#known.delete(name)
-    }
+    if (this.#underWay === 0) this.#topics.trim()
   }
 
   /** LMDB must not see a full disk: when a page cannot be written it formats an error beyond its buffer (mdb.c). */
@@ -268,30 +238,6 @@ class LmdbLog implements Log {
     const value = begin()
     this.#store.meta.putSync(name, sealMeta(name, value))
     return value
-  }
-
-  /** Where a topic stands, read from the file once. @throws {DamagedLog} */
-  #topic(name: string): Topic | undefined {
-    const known = this.#known.get(name)
-    if (known) return known
-    const why = this.#quarantine.get(name)
-    if (why !== undefined) throw new DamagedLog(`${name} is set aside: ${why}`)
-    const stored = this.#store.topics.get(name)
-    if (!stored) return undefined
-    const entry = readEntry(name, stored)
-    const [lastKey] = this.#store.segments.getKeys(lastSegmentOf(entry))
-    return this.#remember({ ...entry, name, last: lastKey ? seqOf(lastKey) : 0 })
-  }
-
-  #createTopic(name: string): Topic {
-    const topic = this.#remember({ id: this.#nextTopic++, trimmed: 0, wake: null, name, last: 0 })
-    this.#store.topics.put(name, sealEntry(name, topic))
-    return topic
-  }
-
-  #remember(topic: Topic): Topic {
-    this.#known.set(topic.name, topic)
-    return topic
   }
 }
 

@@ -152,7 +152,7 @@ const FLOORS = [
     'inspect/page/placing',
     'inspect/page/header',
   ],
-  ['document', 'inspect/page/chart-view', 'inspect/watch'],
+  ['document', 'lmdb-topics', 'inspect/page/chart-view', 'inspect/watch'],
   ['live', 'recovery', 'machine-file', 'inspect/page/page', 'inspect/redact'],
   ['machine', 'check/findings', 'inspect/moments', 'check/import'],
   ['check/birth', 'inspect/fork'],
