@@ -1,6 +1,6 @@
 /**
  * Makes of the source what is published: JavaScript and types in `dist/`, laid out as the checkout is, with the files that
- * are served as they are. The inspector's page becomes one file, so that nothing that only browsers need is installed.
+ * are served as they are. The inspector's page becomes one file, so that it is not put together again at each start.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, rmSync } from 'node:fs'

@@ -1,4 +1,5 @@
 /** The command: `init`, `start`, `dev`, `check`, `chart`, `replay`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
+import { createRequire } from 'node:module'
 import { signToken } from './auth.ts'
 import { CHECK_USAGE, checkCommand } from './check/check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
@@ -28,6 +29,7 @@ ${optionTable.map(({ flag, description, fallback }) => `  ${flag.padEnd(28)} ${d
   --deploy, --json, --room <room>  of "chartroom check": the stored rooms, as JSON, one room alone
   --svg, --mermaid, --json     of "chartroom chart": how the chart is printed, --mermaid without one
   --print-config               show what is in force, and end
+  --version, -v                print the version, and end
 
 Each option is also an environment variable: --max-lag is CHARTROOM_MAX_LAG.`
 
@@ -38,8 +40,12 @@ function show(fallback: unknown): string {
 /** A second signal this many milliseconds after the first ends the process at once (rule X1). */
 const PATIENCE = 1000
 
+/** As the package has it, which knows itself by its name. */
+const version = (): string => createRequire(import.meta.url)('chartroom/package.json').version
+
 async function run(args: string[]): Promise<void> {
   if (args.length === 0 || args.includes('--help') || args.includes('-h')) return console.log(USAGE)
+  if (args.includes('--version') || args.includes('-v')) return console.log(version())
   const { config, words, scope, printConfig, check, drawing } = readConfig({ args, env: process.env })
   if (printConfig) return console.log(JSON.stringify(printable(config), null, 2))
   const [command, ...rest] = words

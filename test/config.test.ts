@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import t, { type Test } from 'tap'
@@ -365,6 +365,12 @@ t.test('CONF-14 --print-config shows what is in force, without the secret, and e
   t.strictSame(missing, [], 'every option that has a value')
   t.notMatch(stdout + stderr, /horse/)
   t.notOk(existsSync(join(folder, 'data')), 'the data folder was not touched')
+})
+
+t.test('CONF-25 --version and -v print the version of the package, and end', async (t) => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  for (const flag of ['--version', '-v'])
+    t.strictSame(await run([flag]), { code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
 t.test('CONF-15 production without a key ends at once and says what to set', async (t) => {

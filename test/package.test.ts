@@ -104,6 +104,8 @@ t.test('an app that it makes passes its test, checks its types, and refuses to b
   t.match(await run(app, 'npm', 'test'), /# pass 1\n# fail 0/)
   await run(app, process.execPath, join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', '.')
   t.ok(readdirSync(app).includes('.gitignore'))
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  t.equal(await run(app, 'npx', 'chartroom', '--version'), `${version}\n`)
   await t.rejects(run(folder, join(app, 'node_modules/.bin/chartroom'), 'init', 'my-app'), /my-app is not empty/)
 })
 
