@@ -133,22 +133,21 @@ export class Run {
     }
   }
 
-  /** Tells the parent what became of a child. */
+  /** Tells the parent what became of a child, as an event of this record. */
   #settle(handle: Handle): void {
     const path = pathOf(handle)
     const child = this.#living.get(path)
     if (!child) return
     const snapshot = handle._snapshot as { status: string; output?: unknown; error?: unknown }
     this.#change().set(path, { ...child, snapshot })
-    const parent = handle._parent as Handle
     const { id } = handle
-    if (handle._syncSnapshot && snapshot.status === 'active')
-      this.send(parent, { type: `xstate.snapshot.${id}`, snapshot })
-    if (snapshot.status === 'done') {
-      this.send(parent, { type: `xstate.done.actor.${id}`, output: snapshot.output, actorId: id })
-    } else if (snapshot.status === 'error') {
-      this.send(parent, { type: `xstate.error.actor.${id}`, error: snapshot.error, actorId: id })
+    const tell = (event: RoomEvent): void => {
+      const { now, seq } = this.#moment
+      this.send(handle._parent as Handle, { ...event, from: null, time: now, seq })
     }
+    if (handle._syncSnapshot && snapshot.status === 'active') tell({ type: `xstate.snapshot.${id}`, snapshot })
+    if (snapshot.status === 'done') tell({ type: `xstate.done.actor.${id}`, output: snapshot.output, actorId: id })
+    if (snapshot.status === 'error') tell({ type: `xstate.error.actor.${id}`, error: snapshot.error, actorId: id })
   }
 
   /** XState's own actions are carried out here, in a system where they only note what is to be; the others wait. */

@@ -439,3 +439,31 @@ async function documentOf(server: ServerProcess, room: string): Promise<RoomDocu
     await log.close()
   }
 }
+
+t.test('what a child tells of itself has the time and the seq of its record, and is from nobody', async (t) => {
+  const server = await startServer(t, { env })
+  const ann = await Tab.open(server, 'ann')
+  const say = (room: string, type: string) => ann.ask({ type: 'send', room, event: { type } })
+  const stamps = async (room: string, since: number) => {
+    const { state } = await ann.ask({ type: 'get', room })
+    const { events } = await ann.ask({ type: 'history', room, since })
+    const [{ seq, time, event }] = events
+    return { notes: state.context.notes as string[], stamp: `null ${time} ${seq}`, type: event.type as string }
+  }
+  for (const [room, last, outcome] of [
+    ['family/ends', 'end', 'done'],
+    ['family/fails', 'fail.assign', 'error'],
+  ] as const) {
+    await say(room, 'stamped')
+    await ann.until(async () => (await ann.ask({ type: 'get', room })).seq === 3)
+    const promised = await stamps(room, 2)
+    t.match(promised.type, /^xstate\.done\.actor/)
+    t.ok(promised.notes.includes(`${promised.type}: ${promised.stamp}`), 'of a promise')
+    await say(room, 'hear')
+    const heard = await stamps(room, 3)
+    t.ok(heard.notes.includes(`xstate.snapshot.outer: ${heard.stamp}`), 'of a child that goes on')
+    await say(room, last)
+    const ended = await stamps(room, 4)
+    t.ok(ended.notes.includes(`xstate.${outcome}.actor.outer: ${ended.stamp}`), `of a child that is ${outcome}`)
+  }
+})
