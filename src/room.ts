@@ -138,8 +138,7 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
 
   /** Whether nobody is here and nothing waits, so that the room may be forgotten until somebody asks again. */
   get isIdle(): boolean {
-    const isBusy = this.turns.isGivenUp || this.attendance.size > 0 || this.#aftermath.isBusy
-    return this.turns.isAtRest && !isBusy
+    return this.turns.isAtRest && this.attendance.size === 0 && !this.#aftermath.isBusy
   }
 
   /** What was published of it last; no document while the room is unborn, or not read yet. */
@@ -147,9 +146,9 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
     return { seq: this.audience.position.seq, document: this.audience.document }
   }
 
-  /** Failures that may still be too many are not forgotten with the room. */
+  /** Failures that may still be too many are not forgotten with the room; that they were is remembered elsewhere. */
   get remembersFor(): number {
-    return this.#supervisor.remembersFor
+    return this.turns.isGivenUp ? 0 : this.#supervisor.remembersFor
   }
 
   /** Nothing of it runs any more: it is forgotten until somebody asks for it. */
@@ -231,7 +230,7 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
     for (const [id, who] of this.attendance.everybody()) this.#members.add(id, who.user)
     this.#members.believed(document?.present ?? [])
     this.attendance.catchUp()
-    this.#aftermath.settle(this.#state)
+    if (!this.turns.isGivenUp) this.#aftermath.settle(this.#state)
   }
 
   get isUnsettled(): boolean {

@@ -32,7 +32,7 @@ export interface RoomsSurroundings {
 export class Rooms {
   readonly #around: RoomsSurroundings
   readonly #active: Activations<Room>
-  /** Those whose machine threw too often, and what is said of it. */
+  /** Those whose machine threw too often, in memory or asleep, and what is said of it. */
   readonly #failed = new Map<string, string>()
 
   constructor(around: RoomsSurroundings) {
@@ -118,15 +118,14 @@ export class Rooms {
 
   /** The machine of this name has become another. @returns of each room in memory what keeps it from going on, if anything */
   reload(machine: string): Promise<(Failure | undefined)[]> {
-    const rooms = this.#roomsOf(machine)
-    for (const { name } of rooms) this.#failed.delete(name)
-    return Promise.all(rooms.map((room) => room.beginAgain()))
+    this.#forgetFailures(machine)
+    return Promise.all(this.#roomsOf(machine).map((room) => room.beginAgain()))
   }
 
   /** There is no machine of this name any more. */
   close(machine: string): void {
+    this.#forgetFailures(machine)
     for (const room of this.#roomsOf(machine)) {
-      this.#failed.delete(room.name)
       room.close(this.#unknown(machine))
       this.#active.forget(room)
     }
@@ -134,6 +133,10 @@ export class Rooms {
 
   #roomsOf(machine: string): Room[] {
     return [...this.#active.all()].filter(({ name }) => name.startsWith(`${machine}/`))
+  }
+
+  #forgetFailures(machine: string): void {
+    for (const name of this.#failed.keys()) if (name.startsWith(`${machine}/`)) this.#failed.delete(name)
   }
 
   #unknown(machine: string): Failure {
@@ -145,10 +148,14 @@ export class Rooms {
     this.#active.stop()
   }
 
+  /** One that failed before it slept is read, and served to nobody. */
   #activate(machine: Machine, key: string): Room {
     const onIdle = (room: Room): void => this.#active.idle(room, machine.policy.idle)
     const onFailed = (room: Room, why: Failure): void => this.#hasGivenUp(room, why)
-    return this.#active.add(new Room(machine, key, { ...this.#around, onIdle, onFailed }))
+    const room = this.#active.add(new Room(machine, key, { ...this.#around, onIdle, onFailed }))
+    const why = this.#failed.get(room.name)
+    if (why !== undefined) room.close(failure('room_failed', why))
+    return room
   }
 
   #hasGivenUp({ name }: Room, { message }: Failure): void {

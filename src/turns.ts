@@ -92,9 +92,9 @@ export class Turns<Draft> implements Participant {
 
   /** One that was given up is read from its log, as if nothing had been. */
   revive(): void {
-    const hasFailed = this.#verdict !== undefined && this.#phase === 'failed'
+    const wasGivenUp = this.isGivenUp
     this.#verdict = undefined
-    if (hasFailed) void this.load()
+    if (wasGivenUp) this.beginAgain(() => {})
   }
 
   /** Behind the turn that is under way the owner is another, and read from its log, as if nothing had been. */

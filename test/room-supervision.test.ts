@@ -294,7 +294,7 @@ t.test('ROOM-5 S6 a delay that throws stands as a record, has a letter, and can 
   t.same(await operator.numbers(), [])
 })
 
-t.test('ROOM-5 S9 a failed room is not passivated out of it, and its delay waits for the revival', async (t) => {
+t.test('ROOM-5 S9 a failed room sleeps and wakes as a failed one, and its delay waits for the revival', async (t) => {
   const server = await startServer(t, { env })
   const [ann, , operator] = await here(server, 'asleep')
   await ann.ask(send('asleep', 'arm', { ms: 300 }))
@@ -302,9 +302,13 @@ t.test('ROOM-5 S9 a failed room is not passivated out of it, and its delay waits
   await fail(ann, 'asleep', 5)
   await ann.ask(send('other', 'arm', { ms: 600 }))
   await ann.until(async () => (await ann.ask({ type: 'get', room: 'unruly/other' })).state.context.fired === 1)
-  await ann.until(async () => (await server.metric('chartroom_rooms')) === 1)
-  t.match(await ann.ask({ type: 'get', room: 'unruly/asleep' }), { code: 'room_failed' })
-  await operator.revive()
+  for (let nights = 0; nights < 2; nights++) {
+    await ann.until(async () => (await server.metric('chartroom_rooms')) === 0)
+    t.equal(await server.metric('chartroom_rooms_failed'), 1)
+    t.match(await ann.ask({ type: 'get', room: 'unruly/asleep' }), { code: 'room_failed', message: /5 times within/ })
+    t.same(await operator.numbers(), [1, 2, 3, 4, 5])
+  }
+  t.match(await operator.revive(), { type: 'ok', revived: true })
   await ann.ask(send('asleep', 'mend'))
   await ann.until(async () => (await ann.ask({ type: 'get', room: 'unruly/asleep' })).seq >= 5)
   const { events } = await ann.ask({ type: 'history', room: 'unruly/asleep' })
@@ -315,6 +319,22 @@ t.test('ROOM-5 S9 a failed room is not passivated out of it, and its delay waits
     'room.created',
     /^xstate\.after/,
   ])
+})
+
+t.test('ROOM-5 a failed room that wakes begins no work; one that is revived does', async (t) => {
+  const server = await startServer(t, { env })
+  const [ann, , operator] = await here(server, 'works')
+  await ann.ask(send('works', 'work'))
+  await ann.ask(send('works', 'break'))
+  await fail(ann, 'works', 5)
+  await server.said(/work stopped/)
+  await ann.until(async () => (await server.metric('chartroom_rooms')) === 0)
+  t.match(await ann.ask(send('works', 'mend')), { code: 'room_failed' })
+  await ann.until(async () => (await server.metric('chartroom_rooms')) === 0)
+  t.equal(server.stderr.match(/work began/g)?.length, 1)
+  t.match(await operator.revive(), { type: 'ok', revived: true })
+  await server.said(/work began[\s\S]*work began/)
+  t.match(await ann.ask(send('works', 'mend')), { type: 'ok' })
 })
 
 t.test('ROOM-5 the alarm wakes other rooms, and leaves alone one that failed', async (t) => {
