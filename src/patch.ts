@@ -5,9 +5,9 @@
  * Always true: applying `diff(before, after)` to `before` gives `after`, as JSON; subtrees that are the same object
  * in both are never walked; `applyPatch` shares with the old document all that the patch does not touch.
  */
-import jsonpatch from 'fast-json-patch'
+import jsonpatch, { type Operation } from 'fast-json-patch'
 
-export type Operation = jsonpatch.Operation
+export type { Operation }
 
 /**
  * The operations that turn `before` into `after`. Both are JSON values that share unchanged subtrees by identity:

@@ -26,6 +26,16 @@ import { freePort } from '../src/testing/free-port.ts'
 import { Tab } from '../src/testing/tab.ts'
 import { ROOT } from './fixtures/server.ts'
 
+/** As a bundler resolves it, every declaration looked into. */
+const PAGE = `import { createClient } from 'chartroom/client'
+import type { Operation } from 'chartroom/patch'
+import type light from './machines/rooms/light'
+const room = createClient({ url: '/ws', token: '' }).room<typeof light>('light/stairs')
+room.subscribe(({ context }) => context.presses.toFixed())
+export const op: Operation = { op: 'add', path: '/a', value: 1 }
+// @ts-expect-error there is no such operation
+export const wrong: Operation = { op: 'insert', path: '/a', value: 1 }
+`
 const MEGABYTE = 1_000_000
 const INSTALLING = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
 
@@ -102,7 +112,11 @@ t.test('an app that it makes passes its test, checks its types, and refuses to b
   await run(folder, 'npx', '--yes', '--prefer-offline', `--package=${tarball}`, 'chartroom', 'init', 'my-app')
   await run(app, 'npm', 'install', ...INSTALLING)
   t.match(await run(app, 'npm', 'test'), /# pass 1\n# fail 0/)
-  await run(app, process.execPath, join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', '.')
+  const tsc = (...args: string[]) => run(app, process.execPath, join(ROOT, 'node_modules/typescript/bin/tsc'), ...args)
+  await tsc('-p', '.')
+  writeFileSync(join(app, 'page.ts'), PAGE)
+  await tsc('--ignoreConfig', '--noEmit', '--strict', '--module', 'preserve', '--target', 'es2023', 'page.ts')
+  rmSync(join(app, 'page.ts'))
   t.ok(readdirSync(app).includes('.gitignore'))
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   t.equal(await run(app, 'npx', 'chartroom', '--version'), `${version}\n`)

@@ -8,6 +8,7 @@ const user = new URLSearchParams(location.search).get('user') ?? 'ann'
 /** In development the server gives a token to whoever asks; your own back end does so in production. */
 async function token() {
   const answer = await fetch(`/dev/token?user=${encodeURIComponent(user)}`)
+  if (!answer.ok) throw new Error(await answer.text())
   return (await answer.json()).token
 }
 
@@ -18,12 +19,12 @@ function show() {
   const isHere = client.status.state === 'open' && room.state !== undefined
   light.disabled = !isHere
   if (isHere) showLight(room.state)
-  else told.textContent = 'Connecting ...'
+  else told.textContent = client.status.error?.message ?? 'Connecting ...'
 }
 
 function showLight({ value, context: { by, presses } }) {
   light.setAttribute('aria-pressed', String(value === 'on'))
-  told.textContent = presses === 0 ? `${user}, press it.` : `Pressed ${presses} times, last by ${by}.`
+  told.textContent = presses === 0 ? `${user}, press it.` : `Presses: ${presses}, the last by ${by}.`
 }
 
 function complain({ message }) {
