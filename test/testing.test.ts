@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startServer, type TestServer } from '../src/testing/index.ts'
+import { CertificateFolder } from './fixtures/certificate.ts'
 import { ROOT } from './fixtures/server.ts'
 
 const SECOND = 1000
@@ -81,6 +82,19 @@ t.test('L2 a restart finds what was stored, at the same address', async (t) => {
   await back.join('counter/here')
   t.same(back.state('counter/here').context, { count: 1 })
 })
+
+t.test(
+  'TLS-1 with a certificate the address is one of TLS, and a tab trusts that certificate and no other',
+  async (t) => {
+    const files = new CertificateFolder(t)
+    files.make()
+    const server = await kitServer(t, { tlsCert: files.cert, tlsKey: files.key })
+    t.match(server.url, /^wss:\/\/127\.0\.0\.1:\d+\/ws$/)
+    const ann = await server.tab('ann')
+    t.match(await ann.ask({ type: 'ping' }), { type: 'pong' })
+    await t.rejects(server.tab('bob', { ca: new CertificateFolder(t).make() }), /certificate/)
+  },
+)
 
 t.test('a folder that was named stays', async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'chartroom-test-'))

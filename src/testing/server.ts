@@ -5,7 +5,7 @@
  * (heartbeat, a token's end) comes in the way of a clock that is moved, unless it is asked for.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signToken, type TokenOptions } from '../auth.ts'
@@ -44,7 +44,7 @@ export class TestServer implements Address {
 
   /** Of the WebSocket. */
   get url(): string {
-    return `ws://127.0.0.1:${this.#port}/ws`
+    return `${this.#config.tlsCert ? 'wss' : 'ws'}://127.0.0.1:${this.#port}/ws`
   }
 
   /** What the rooms take for the time. */
@@ -71,9 +71,10 @@ export class TestServer implements Address {
     return signToken(this.#config.jwtSecret, user, { life: YEAR, ...options })
   }
 
-  /** A tab of a user, connected and welcome. */
+  /** A tab of a user, connected and welcome. Over TLS it trusts the server's own certificate, unless it is told of another. */
   tab(user: string, options: TabOptions = {}): Promise<Tab> {
-    return Tab.open(this, user, options)
+    const { tlsCert } = this.#config
+    return Tab.open(this, user, { ...(tlsCert && { ca: readFileSync(tlsCert, 'utf8') }), ...options })
   }
 
   /** Ends the server and starts it again, on the same log and port. Tabs are closed with 1001. */
