@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -21,7 +21,7 @@ import { type Clock, wallClock } from '../src/client/clock.ts'
 import { freePort } from '../src/testing/free-port.ts'
 import { blocks } from './fixtures/as-written.ts'
 import { Dice } from './fixtures/dice.ts'
-import { TcpProxy } from './fixtures/proxy.ts'
+import { cut, TcpProxy } from './fixtures/proxy.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'
 import { Tab } from './fixtures/tab.ts'
@@ -29,15 +29,6 @@ import { Tab } from './fixtures/tab.ts'
 const QUICK = { base: 20, cap: 100 }
 
 t.setTimeout(300_000)
-
-// What is left open, if anything is, is named, and holds up nobody.
-t.teardown(() => {
-  const tell = (): never => {
-    console.error('left open:', process.getActiveResourcesInfo().join(', '))
-    process.exit()
-  }
-  setTimeout(tell, 10_000).unref()
-})
 
 /** A client of `ann` that ends with the test, and the statuses that it went through. */
 function begin(
@@ -310,6 +301,18 @@ t.test('X1 a server that is drained says when to come back', async (t) => {
   await server.start()
   client.wake()
   await client.opened()
+})
+
+t.test('the bad network of these tests lets go of a connection that is just ending', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const near = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await once(server, 'connection')
+  const closed = once(near, 'close')
+  near.end()
+  cut(near)
+  t.same(await closed, [false], 'without an error')
 })
 
 t.test('H2 a connection through which nothing comes any more is noticed, and another one made', async (t) => {
