@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import { blocks } from './fixtures/as-written.ts'
+import { blocks, machineFolder } from './fixtures/as-written.ts'
 import { startBrowser } from './fixtures/browser.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
@@ -82,4 +82,20 @@ t.test('the page that an app begins with: what one presses all see, also after k
   await press(bob)
   for (const page of [ann, bob]) await says(page, 'Presses: 2, the last by bob.')
   t.same(faults, [])
+})
+
+t.test('the page of the README, with its machine', async (t) => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const [lamp = ''] = blocks(readme, 'ts')
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-page-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'index.html'), blocks(readme, 'html')[0] as string)
+  const env = { CHARTROOM_MACHINES: machineFolder(t, { lamp }), CHARTROOM_PUBLIC: folder }
+  const server = await startServer(t, { env })
+  const page = await browser.newPage()
+  await page.goto(`${server.origin}/`)
+  await page.getByRole('button', { name: 'off, last turned on by null' }).click()
+  const on = page.getByRole('button', { name: 'on, last turned on by cho', exact: true })
+  await on.waitFor()
+  t.ok(await on.isVisible())
 })

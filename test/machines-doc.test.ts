@@ -1,27 +1,24 @@
 /** docs/machines.md, run: each machine file on it is loaded as it stands, each conversation is had frame for frame. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadMachineFiles } from '../src/check/load.ts'
-import { asWritten, blocks } from './fixtures/as-written.ts'
+import { asWritten, blocks, machineFolder } from './fixtures/as-written.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
 const page = readFileSync(join(ROOT, 'docs/machines.md'), 'utf8')
 
-const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
-t.teardown(() => rmSync(folder, { recursive: true }))
-symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-
-const names = blocks(page, 'ts').map((text) => {
-  const [, name] = /^\/\/ machines\/rooms\/([\w-]+)\.ts\n/.exec(text) ?? []
-  assert(name, `a block says whose file it is: ${text.slice(0, 60)}`)
-  writeFileSync(join(folder, `${name}.ts`), text)
-  return name
-})
+const machines = Object.fromEntries(
+  blocks(page, 'ts').map((text) => {
+    const [, name] = /^\/\/ machines\/rooms\/([\w-]+)\.ts\n/.exec(text) ?? []
+    assert(name, `a block says whose file it is: ${text.slice(0, 60)}`)
+    return [name, text]
+  }),
+)
+const names = Object.keys(machines)
+const folder = machineFolder(t, machines)
 
 t.test('every machine file of the page can be loaded, and is spoken to on it', async (t) => {
   assert(names.length >= 5, 'the page has its machines')

@@ -137,6 +137,15 @@ t.test('every figure and option that the page names exists', async (t) => {
   for (const [name] of page.matchAll(/CHARTROOM_\w+/g)) t.ok(variables.includes(name), name)
 })
 
+t.test('the sizes of the page were measured', (t) => {
+  const measured = readFileSync(join(ROOT, 'bench/results/report.md'), 'utf8')
+  const table = page.slice(page.indexOf('| what | costs |'), page.indexOf('One process serves one log'))
+  const figures = [...table.matchAll(/\b(\d+ k|\d{4}|\d\.\d\d KB)\b/g)]
+  assert(figures.length >= 8, 'the page has its sizes')
+  for (const [figure] of figures) t.match(measured, figure)
+  t.end()
+})
+
 t.test('the time-outs of the page are those of the options', (t) => {
   const fallback = (name: string): number => Number(optionTable.find((option) => option.name === name)?.fallback)
   const silence = fallback('heartbeatInterval') * fallback('heartbeatMaxMissed') + fallback('heartbeatTimeout')

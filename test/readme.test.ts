@@ -1,17 +1,18 @@
-/** The README's own words, run: its conversation frame for frame, its machine as a room. */
+/** The README's own words, run: its conversation frame for frame, with its machine; its figures held against their sources. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import WebSocket from 'ws'
-import { asWritten, blocks } from './fixtures/as-written.ts'
+import { asWritten, blocks, machineFolder } from './fixtures/as-written.ts'
 import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 
-const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
+const readme = read('README.md')
+const lamp = blocks(readme, 'ts')[0] as string
 
 /** One terminal: what wscat shows, line by line. */
 class Terminal {
@@ -34,18 +35,24 @@ class Terminal {
   }
 }
 
-t.test('L2 S3 the conversation of the README, as it stands there', async (t) => {
-  const server = await startServer(t)
+t.test('L2 S3 S6 the conversation of the README, as it stands there', async (t) => {
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: machineFolder(t, { lamp }) } })
   const terminals = new Map<string, Terminal>()
   let epoch = ''
   let current: Terminal | undefined
+  const open = async (user: string): Promise<Terminal> => {
+    const terminal = new Terminal(server, await tokenFor(user))
+    const got = await terminal.read()
+    t.same(asWritten(got, { ...welcome, user }), { ...welcome, user }, `${user} is welcome`)
+    return terminal
+  }
   const act = async (line: string): Promise<void> => {
     const rest = line.slice(2)
     if (line.startsWith('# kill -9')) {
       await server.crashAndRestart()
       terminals.clear()
     } else if (line.startsWith('# ')) {
-      current = terminals.get(rest) ?? new Terminal(server, await tokenFor(rest))
+      current = terminals.get(rest) ?? (await open(rest))
       terminals.set(rest, current)
     } else if (line.startsWith('> ')) {
       current?.type(rest.replace(/"epoch":"\w+"/, `"epoch":"${epoch}"`))
@@ -57,24 +64,11 @@ t.test('L2 S3 the conversation of the README, as it stands there', async (t) => 
     }
   }
   const lines = blocks(readme, 'wscat').flatMap((block) => block.split('\n').filter(Boolean))
-  assert(lines.length > 25, 'the README has its conversation')
-  for (const line of lines) await act(line)
-})
-
-t.test('the machine of the README is a room', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  writeFileSync(join(folder, 'light.ts'), blocks(readme, 'ts')[0] as string)
-  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
-  const ann = await Tab.open(server, 'ann')
-  await ann.join('light/kitchen')
-  for (const value of ['on', 'off', 'on']) {
-    await ann.ask({ type: 'send', room: 'light/kitchen', event: { type: 'flip' } })
-    t.equal(ann.state('light/kitchen').value, value)
-  }
-  t.same(ann.state('light/kitchen').context, { flips: 2 })
+  assert(lines.length > 15, 'the README has its conversation')
+  // Each connection begins with one; the first is shown.
+  const [shown] = lines.filter((line) => line.startsWith('< {"type":"welcome"'))
+  const welcome: Frame = JSON.parse((shown as string).slice(2))
+  for (const line of lines.filter((line) => line !== shown)) await act(line)
 })
 
 t.test('the command of the README makes a token that gets in, with the secret that the server made', async (t) => {
@@ -88,4 +82,37 @@ t.test('the command of the README makes a token that gets in, with the secret th
   t.equal(tab.frames[0]?.user, 'ann')
   const printed = /Bearer ([\w.-]+)"/.exec(server.stdout)?.[1] as string
   t.equal((await Tab.open(server, 'ann', { token: printed })).frames[0]?.user, 'ann', 'and so does the one it printed')
+})
+
+/** The cells of each row of a table, from the heading above it to the next. */
+function rowsUnder(heading: string): string[][] {
+  const [, section] = readme.split(`\n## ${heading}\n`)
+  assert(section, heading)
+  const lines = (section.split('\n## ')[0] as string).split('\n').filter((line) => line.startsWith('| '))
+  return lines.slice(2).map((line) => line.split(/ ?\| ?/).slice(1, -1))
+}
+
+t.test('what the README says was measured stands in its sources', (t) => {
+  const reliability = read('docs/RELIABILITY.md')
+  const promises = rowsUnder('What is promised')
+  assert(promises.length >= 10, 'the README has its promises')
+  for (const [rules = '', , measured = ''] of promises) {
+    for (const rule of rules.split(', ')) t.match(read('docs/protocol.md'), `- **${rule}** `, rule)
+    for (const [figure] of measured.matchAll(/\d[\d,.]*\d/g)) t.match(reliability, figure, `${rules}: ${figure}`)
+  }
+  const report = read('bench/results/report.md')
+  const goals = report
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .map((line) => line.split(/ ?\| ?/).slice(2, -1))
+  const costs = rowsUnder('What it costs')
+  assert(costs.length >= 7, 'the README has its figures')
+  for (const [what = '', figure, bound, met] of costs) {
+    for (const [other] of what.matchAll(/\d+\.\d+/g)) t.match(report, ` ${other} `, `${what}: ${other}`)
+    t.ok(
+      goals.some(([measured, ...rest]) => measured?.startsWith(`${figure} (`) && `${rest}` === `${[bound, met]}`),
+      `${what}: ${figure}`,
+    )
+  }
+  t.end()
 })
