@@ -3,9 +3,7 @@
  * patches, how large it is, and that its page (docs/client.md) tells the truth.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
@@ -27,6 +25,7 @@ import { applyPatch } from '../src/client/patch.ts'
 import { closeCodes, comesBack } from '../src/errors.ts'
 import { diff, type Operation, applyPatch as serverApplies } from '../src/patch.ts'
 import { blocks } from './fixtures/as-written.ts'
+import { compiled } from './fixtures/compiled.ts'
 import { MovedClock } from './fixtures/moved-clock.ts'
 import { ROOT } from './fixtures/server.ts'
 import { StandIn } from './fixtures/stand-in.ts'
@@ -406,43 +405,20 @@ t.test('the client is smaller than 8 KB, and brings nothing along', async (t) =>
 })
 
 t.test('the code of docs/client.md is right, with and without the types of a page; and so is what it catches', (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'chartroom-client-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  symlinkSync(join(ROOT, 'machines'), join(folder, 'machines'))
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  const [page, node, ...more] = blocks(readFileSync(join(ROOT, 'docs/client.md'), 'utf8'), 'ts')
+  const [page = '', node = '', ...more] = blocks(readFileSync(join(ROOT, 'docs/client.md'), 'utf8'), 'ts')
   t.same(more, [], 'each block is checked')
-  const compile = (name: string, lib: string[], types: string[], texts: (string | undefined)[]): string => {
-    mkdirSync(join(folder, name))
-    for (const [i, text] of texts.entries()) writeFileSync(join(folder, name, `${i}.ts`), text ?? '')
-    const paths = {
-      'chartroom/client': [join(ROOT, 'src/client/client.ts')],
-      'chartroom/patch': [join(ROOT, 'src/patch.ts')],
-    }
-    const compilerOptions = { lib: ['es2023', ...lib], types, paths, rootDir: '/', preserveSymlinks: true }
-    writeFileSync(
-      join(folder, name, 'tsconfig.json'),
-      JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }),
-    )
-    const { stdout } = spawnSync('npx', ['--no-install', 'tsc', '-p', join(folder, name)], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    })
-    return stdout
-  }
-  t.equal(compile('node', [], ['node'], [node]), '')
+  t.equal(compiled(t, { 'src/node.ts': node }), '')
   const wrong = [
     "await room.send({ type: 'incremnt' })",
     "await room.send({ type: 'increment', by: 'two' })",
     'room.subscribe(({ context }) => context.cuont)',
     "room.can('decrease')",
   ]
-  const said = compile('page', ['dom', 'dom.iterable'], [], [page, `${page}\n${wrong.join('\n')}`])
+  const said = compiled(t, { 'src/page.ts': page, 'src/wrong.ts': `${page}\n${wrong.join('\n')}` }, 'page')
   const errors = said.split('\n').filter((line) => /error TS/.test(line))
   t.equal(errors.length, wrong.length, said)
   t.ok(
-    errors.every((line) => line.includes('1.ts')),
+    errors.every((line) => line.includes('wrong.ts')),
     said,
   )
   t.end()
