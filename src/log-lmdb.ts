@@ -187,10 +187,13 @@ class LmdbLog implements Log {
     })
   }
 
-  async topics(prefix: string): Promise<string[]> {
-    const names = [...this.#store.topics.getKeys({ start: prefix })]
-    const end = names.findIndex((name) => !name.startsWith(prefix))
-    return end === -1 ? names : names.slice(0, end)
+  async topics(prefix: string, { after = '', limit = Number.POSITIVE_INFINITY } = {}): Promise<string[]> {
+    const names: string[] = []
+    for (const name of this.#store.topics.getKeys({ start: after || prefix })) {
+      if (names.length >= limit || !name.startsWith(prefix)) break
+      if (name !== after) names.push(name)
+    }
+    return names
   }
 
   quarantine(name: string, why: string): void {

@@ -27,6 +27,8 @@ interface Topic {
   wake: number | null
 }
 
+const byBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other))
+
 const unborn = (): Topic => ({ last: 0, trimmed: 0, segments: [], keyframes: [], wake: null })
 
 export class MemoryLog implements Log {
@@ -94,8 +96,9 @@ export class MemoryLog implements Log {
     return due.sort((a, b) => a.at - b.at).slice(0, limit)
   }
 
-  async topics(prefix: string): Promise<string[]> {
-    return [...this.#topics.keys()].filter((name) => name.startsWith(prefix))
+  async topics(prefix: string, { after = '', limit = Number.POSITIVE_INFINITY } = {}): Promise<string[]> {
+    const names = [...this.#topics.keys()].filter((name) => name.startsWith(prefix)).sort(byBytes)
+    return names.filter((name) => byBytes(name, after) > 0).slice(0, limit)
   }
 
   quarantine(name: string, why: string): void {

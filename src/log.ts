@@ -89,8 +89,8 @@ export interface Log {
   epoch(topic: string): Promise<string>
   /** Topics that want to be looked at between two instants, both included, the earliest first. */
   wakes(range: { from: number; to: number; limit: number }): Promise<Wake[]>
-  /** The names of all topics that begin with `prefix`, in no order. */
-  topics(prefix: string): Promise<string[]>
+  /** The names of the topics that begin with `prefix`, in the order of their bytes: all, or at most `limit` behind `after`. */
+  topics(prefix: string, page?: { after?: string; limit: number }): Promise<string[]>
   /** Refuses a topic from now on, for reading and writing, since what is stored of it cannot be trusted. */
   quarantine(topic: string, why: string): void
   close(): Promise<void>
