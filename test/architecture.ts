@@ -170,7 +170,7 @@ const FLOORS = [
   ['rooms', 'inboxes', 'inspect/life-sight'],
   ['repertoire'],
   ['machine-watch'],
-  ['routes', 'conversation', 'inspect/room-sight', 'inspect/overview'],
+  ['routes', 'conversation', 'inspect/census', 'inspect/room-sight', 'inspect/overview'],
   ['peer', 'inspect/export'],
   ['connection'],
   ['connections'],

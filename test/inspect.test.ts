@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import type { RoomDocument } from '../src/document.ts'
 import { failure } from '../src/errors.ts'
+import { Census, type CensusSurroundings } from '../src/inspect/census.ts'
 import { ChartIndex } from '../src/inspect/configuration.ts'
 import { Feed } from '../src/inspect/feed.ts'
 import { fork, type Grounds } from '../src/inspect/fork.ts'
@@ -977,41 +978,49 @@ t.test('a keyframe that is damaged takes the states behind it with it, and nothi
   t.match(await recover(log, 'light/a'), { seq: 45, document: { context: { count: 45 } }, keyframes: [20, 30, 40] })
 })
 
-t.test('a list of very many stored rooms gives everybody else a turn, and has their names for a while', async (t) => {
-  const names = Array.from({ length: 3000 }, (_, i) => `light/r${`${2999 - i}`.padStart(4, '0')}`)
-  let asked = 0
+t.test('very many stored rooms are named a page at a time, once for all who ask, and counted by machine', async (t) => {
+  const names = Array.from({ length: 3000 }, (_, i) => `light/r${`${i}`.padStart(4, '0')}`)
+  const asked: string[] = []
   const log = {
-    topics: async () => {
-      asked++
-      return [...names, '$inbox/ann']
+    topics: async (prefix: string, { after, limit }: { after: string; limit: number }) => {
+      asked.push(`${prefix} ${after}`)
+      return names.filter((name) => name.startsWith(prefix) && name > after).slice(0, limit)
     },
     last: async () => 0,
   }
   const young: { name: string }[] = []
+  const failures = new Map<string, string>()
   const rooms = {
     all: () => young,
-    failures: new Map(),
+    failures,
+    hasFailed: (name: string) => failures.has(name),
     resident: () => undefined,
-    isName: (name: string) => name.startsWith('light/'),
   }
-  const population = new Population({ log, rooms } as unknown as PopulationSurroundings)
+  const machines = new Map(['light', 'vault'].map((name) => [name, {}]))
+  const census = new Census({ log, rooms, machines } as unknown as CensusSurroundings)
+  const population = new Population({ census, log, rooms } as unknown as PopulationSurroundings)
   let turns = 0
   let isOver = false
   const others = async (): Promise<void> => {
     for (; !isOver; turns++) await setImmediate()
   }
   void others()
-  const list = await population.list({ kind: 'room', limit: 2 })
+  const listed = (machine?: string) => population.list({ kind: 'room', machine, limit: 2 })
+  const [list] = await Promise.all([listed(), listed(), listed('vault')])
   t.match(list, { total: 3000, more: true, actors: [{ name: 'light/r0000' }, { name: 'light/r0001' }] })
+  const pages = ['light/ ', 'light/ light/r0999', 'light/ light/r1999', 'light/ light/r2999', 'vault/ ']
+  t.same(asked, pages, 'three who ask at a time have one reading')
   t.ok(turns >= 10, `${turns} turns of others`)
   isOver = true
-  young.push({ name: 'light/r0000a' }, { name: 'light/r0007' })
-  const again = await population.list({ kind: 'room', limit: 3 })
-  t.same(
-    [again.total, again.actors[1]?.name, asked],
-    [3001, 'light/r0000a', 1],
-    'one that was just born stands in it, too',
-  )
+  young.push({ name: 'light/r0000a' }, { name: 'light/r0007' }, { name: 'vault/x' })
+  const again = await listed('light')
+  t.same([again.total, again.actors[1]?.name], [3001, 'light/r0000a'], 'one that was just born stands in it, too')
+  failures.set('light/r0009', 'it threw')
+  t.same(await census.tallies(), [
+    { machine: 'light', rooms: 3001, asleep: 2998, failed: 1 },
+    { machine: 'vault', rooms: 1, asleep: 0, failed: 0 },
+  ])
+  t.same(asked, pages)
 })
 
 t.test('what a machine throws as it goes on from a stored state is told to nobody', async (t) => {

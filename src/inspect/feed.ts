@@ -10,6 +10,7 @@ import type { Log } from '../log.ts'
 import type { Logger } from '../logger.ts'
 import type { Machine } from '../machine.ts'
 import type { Rooms } from '../rooms.ts'
+import { Census } from './census.ts'
 import { chartOf } from './chart.ts'
 import { ChartIndex } from './configuration.ts'
 import { exported } from './export.ts'
@@ -27,7 +28,7 @@ import { type Lens, RoomSight } from './room-sight.ts'
 import type { Chart } from './shapes.ts'
 import type { Sight } from './sight.ts'
 
-export interface FeedSurroundings extends Omit<PopulationSurroundings, 'moments'> {
+export interface FeedSurroundings extends Omit<PopulationSurroundings, 'moments' | 'census'> {
   readonly machines: ReadonlyMap<string, Machine>
   readonly rooms: Rooms
   readonly log: Log
@@ -41,6 +42,7 @@ type MachineLens = Lens & { readonly index: ChartIndex; readonly machine: string
 export class Feed {
   readonly #around: FeedSurroundings
   readonly #moments: Moments
+  readonly #census: Census
   readonly #population: Population
   readonly #overviews: Overviews
   /** By the machine itself: one of the same name may take its place. */
@@ -50,7 +52,8 @@ export class Feed {
   constructor(around: FeedSurroundings) {
     this.#around = around
     this.#moments = new Moments(around.log)
-    this.#population = new Population({ ...around, moments: this.#moments })
+    this.#census = new Census(around)
+    this.#population = new Population({ ...around, census: this.#census, moments: this.#moments })
     this.#overviews = new Overviews(around.rooms, around.lookout)
     this.#own = new Map(serverCharts.map((chart) => [chart.machine, new ChartIndex(chart)]))
   }
@@ -63,6 +66,8 @@ export class Feed {
     switch (request.type) {
       case 'actors':
         return { type: 'actors', ...(await this.#population.list(request)) }
+      case 'machines':
+        return { type: 'machines', machines: await this.#census.tallies() }
       case 'chart':
         return this.#chart(request.machine)
       case 'history':

@@ -32,6 +32,7 @@ const requests = {
   chart: z.object({ type: z.literal('chart'), id, machine: z.string() }),
   fork: z.object({ type: z.literal('fork'), id, actor, seq, events: z.array(event).max(100) }),
   history: z.object({ type: z.literal('history'), id, actor, since: seq.default(0), limit }),
+  machines: z.object({ type: z.literal('machines'), id }),
   moment: z.object({ type: z.literal('moment'), id, actor, seq }),
   overview: z.object({ type: z.literal('overview'), id, machine: z.string() }),
   send: z.object({ type: z.literal('send'), id, room: z.string(), event }),

@@ -12,6 +12,7 @@ import type { Log } from '../log.ts'
 import type { Room } from '../room.ts'
 import type { Rooms } from '../rooms.ts'
 import type { Sessions } from '../sessions.ts'
+import type { Census } from './census.ts'
 import { stateName } from './configuration.ts'
 import type { Wish } from './frames.ts'
 import { userOf } from './life-sight.ts'
@@ -19,6 +20,7 @@ import type { Moments } from './moments.ts'
 import type { Actor, Actors, Kind } from './told.ts'
 
 export interface PopulationSurroundings {
+  readonly census: Census
   readonly rooms: Rooms
   readonly log: Log
   readonly moments: Moments
@@ -27,8 +29,6 @@ export interface PopulationSurroundings {
   readonly journal: Journal
 }
 
-/** Milliseconds for which the names of the stored rooms are known. */
-const NAMES_KNOWN = 2000
 /** Sleeping rooms that are read for one list, and of which the state is remembered. */
 const READ_AT_ONCE = 50
 /** Actors that are gone through in one go. */
@@ -47,7 +47,6 @@ interface Sighted {
 
 export class Population {
   readonly #around: PopulationSurroundings
-  #names = { until: 0, rooms: [] as readonly string[], known: new Set<string>() as ReadonlySet<string> }
   /** The states of sleeping rooms. */
   readonly #asleep = new Map<string, { readonly seq: number; readonly state: string }>()
   #reads = 0
@@ -72,11 +71,14 @@ export class Population {
     return { actors, total, more: total > actors.length }
   }
 
-  async *#all({ kind }: Wish): AsyncGenerator<Sighted> {
+  async *#all({ kind, machine }: Wish): AsyncGenerator<Sighted> {
     const wants = (one: Kind): boolean => kind === undefined || kind === one
     if (wants('session')) for (const { user } of [...this.#around.sessions.all()]) yield this.#session(user)
     if (wants('connection')) yield* this.#connections()
-    if (wants('room')) for (const name of await this.#roomNames()) yield this.#room(name)
+    if (!wants('room')) return
+    const names = await this.#around.census.names()
+    for (const each of machine === undefined ? [...names.keys()].sort() : [machine])
+      for (const name of names.get(each) ?? []) yield this.#room(name, each)
   }
 
   #session(user: string): Sighted {
@@ -108,11 +110,11 @@ export class Population {
     return { state: stateName(value ?? last?.value), ...(last && { seq: last.seq }) }
   }
 
-  #room(name: string): Sighted {
+  #room(name: string, machine: string): Sighted {
     const { rooms } = this.#around
     return {
       kind: 'room',
-      machine: name.slice(0, name.indexOf('/')),
+      machine,
       name,
       failed: rooms.failures.get(name),
       look: async () => this.#resident(rooms.resident(name)) ?? (await this.#sleeping(name)),
@@ -148,27 +150,6 @@ export class Population {
     if (this.#asleep.size > REMEMBERED && oldest !== undefined) this.#asleep.delete(oldest)
     return { state, seq }
   }
-
-  /** Of all rooms, sorted: those stored as they were up to two seconds ago, and those in memory. */
-  async #roomNames(): Promise<readonly string[]> {
-    if (Date.now() >= this.#names.until) {
-      const rooms = await this.#stored()
-      this.#names = { until: Date.now() + NAMES_KNOWN, rooms, known: new Set(rooms) }
-    }
-    const { rooms, known } = this.#names
-    const young = [...this.#around.rooms.all()].map(({ name }) => name).filter((name) => !known.has(name))
-    return young.length === 0 ? rooms : [...rooms, ...young].sort()
-  }
-
-  async #stored(): Promise<readonly string[]> {
-    const rooms: string[] = []
-    const topics = await this.#around.log.topics('')
-    for (const [i, topic] of topics.entries()) {
-      if (i % AT_ONCE === 0) await setImmediate()
-      if (this.#around.rooms.isName(topic)) rooms.push(topic)
-    }
-    return rooms.sort()
-  }
 }
 
 async function shown({ kind, machine, name, user, failed, look }: Sighted): Promise<Actor> {
@@ -188,8 +169,8 @@ function fits({ machine, name, user, failed }: Sighted, wish: Wish): boolean {
   if (wish.machine !== undefined && machine !== wish.machine) return false
   if (wish.user !== undefined && user !== wish.user) return false
   if (wish.failed !== undefined && (failed !== undefined) !== wish.failed) return false
-  const search = wish.search?.toLowerCase() ?? ''
-  return `${name} ${user ?? ''}`.toLowerCase().includes(search)
+  if (!wish.search) return true
+  return `${name} ${user ?? ''}`.toLowerCase().includes(wish.search.toLowerCase())
 }
 
 /** Whether a state in words is the wished one, or within it. */

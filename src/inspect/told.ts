@@ -28,6 +28,14 @@ export interface Actors {
   readonly more: boolean
 }
 
+/** How many rooms a machine has: those that neither sleep nor have failed are in memory. */
+export interface Tally {
+  readonly machine: string
+  readonly rooms: number
+  readonly asleep: number
+  readonly failed: number
+}
+
 export interface Timer {
   readonly event: string
   readonly dueAt: number
@@ -112,6 +120,7 @@ export interface Overview {
 /** Each request's type, and what its reply carries. */
 export interface Replies {
   actors: Actors
+  machines: { readonly machines: readonly Tally[] }
   chart: { readonly chart: Chart }
   watch: State
   unwatch: object

@@ -2,7 +2,7 @@
 import type { Chart } from '../shapes.ts'
 import type { Actor, Actors } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
-import { FEW, type Group, MOST, type Query, type Sections } from './listing.ts'
+import { FEW, type Group, isNarrowing, MOST, type Query, type Sections } from './listing.ts'
 import type { Place } from './places.ts'
 import { briefState, statesOf } from './states.ts'
 
@@ -43,7 +43,6 @@ function Lists(props: ActorListProps & { readonly sections: Sections }): Compone
   const { sections, opened, query } = props
   const { groups, rooms, sessions, connections } = sections
   const people = byUser([...sessions.actors, ...connections.actors])
-  const named = groups.reduce((sum, { total }) => sum + total, 0)
   const isListed = [
     ...groups.flatMap((group) => listedOf(group, query)),
     ...sessions.actors,
@@ -52,9 +51,8 @@ function Lists(props: ActorListProps & { readonly sections: Sections }): Compone
   return html`
     ${opened && !isListed ? html`<section><h2>Shown</h2><ul><${Row} ...${props} actor=${opened} isWhole /></ul></section>` : ''}
     ${rooms + sessions.total + connections.total === 0 ? html`<p class="hint">${isNarrowing(query) ? 'No actor fits.' : 'No room has been entered yet, and nobody is here.'}</p>` : ''}
-    ${rooms > 0 ? html`<h2>Rooms <span>${rooms}</span></h2>` : ''}
+    ${groups.length > 0 ? html`<h2>Rooms <span>${rooms}</span></h2>` : ''}
     ${groups.map((group) => html`<${Machine} key=${group.machine} ...${props} group=${group} />`)}
-    <${More} count=${rooms - named} of="of other machines" />
     ${people.length > 0 ? html`<h2>People <span>${sessions.total}</span></h2>` : ''}
     ${people.map(
       ([user, actors]) => html`<section key=${user}>
@@ -62,10 +60,8 @@ function Lists(props: ActorListProps & { readonly sections: Sections }): Compone
       <ul>${actors.map((actor) => html`<${Row} ...${props} key=${actor.actor} actor=${actor} />`)}</ul>
     </section>`,
     )}
-    <${More} count=${leftOut(sessions) + leftOut(connections)} of="" />`
+    <${More} count=${leftOut(sessions) + leftOut(connections)} />`
 }
-
-const isNarrowing = ({ search, state, failed }: Query): boolean => search !== '' || state !== '' || failed
 
 const leftOut = ({ actors, total }: Actors): number => total - actors.length
 
@@ -82,18 +78,29 @@ function Machine(props: ActorListProps & { readonly group: Group }): ComponentCh
   const isHere = place.kind === 'machine' && place.machine === machine
   return html`<section>
     <div class="heading ${isHere ? 'here' : ''}">
-      <button class="fold" aria-expanded=${!isFolded} aria-label="The rooms of ${machine}" onClick=${() => list(isFolded ? FEW : 0)}>${isFolded ? '▸' : '▾'}</button>
+      <button class="fold" disabled=${total === 0} aria-expanded=${!isFolded} aria-label="The rooms of ${machine}" onClick=${() => list(isFolded ? FEW : 0)}>${total === 0 ? '' : isFolded ? '▸' : '▾'}</button>
       <button class="group" title="All rooms of ${machine} on one chart" aria-current=${isHere ? 'true' : undefined}
-        onClick=${() => go({ kind: 'machine', machine })}>${machine} <small>${total}</small><span>overview</span></button>
+        onClick=${() => go({ kind: 'machine', machine })}>${machine} <${Figures} ...${group} /><span>overview</span></button>
     </div>
     <ul>${shown.map((actor) => html`<${Row} ...${props} key=${actor.actor} actor=${actor} />`)}</ul>
     ${!isFolded && shown.length < Math.min(total, MOST) ? html`<button class="further" onClick=${() => list(4 * shown.length)}>Show more (${total - shown.length})</button>` : ''}
-    <${More} count=${shown.length >= MOST ? total - shown.length : 0} of="" />
+    <${More} count=${shown.length >= MOST ? total - shown.length : 0} />
   </section>`
 }
 
-function More({ count, of }: { readonly count: number; readonly of: string }): ComponentChild {
-  return count > 0 ? html`<p class="hint">${count} more ${of}; search for them.</p>` : ''
+/** How many rooms are awake, asleep and failed; of a narrowed list how many fit. */
+function Figures({ total, tally }: Group): ComponentChild {
+  if (!tally || total === 0) return html`<small>${total}</small>`
+  const { rooms, asleep, failed } = tally
+  const figures = Object.entries({ awake: rooms - asleep - failed, asleep, failed }).filter(([, count]) => count > 0)
+  return figures.map(
+    ([light, count]) =>
+      html`<small key=${light} title="${count} ${light}"><i class="dot ${light}" aria-label=${light}></i>${count}</small>`,
+  )
+}
+
+function More({ count }: { readonly count: number }): ComponentChild {
+  return count > 0 ? html`<p class="hint">${count} more; search for them.</p>` : ''
 }
 
 interface RowProps extends Pick<ActorListProps, 'charts' | 'place' | 'go'> {

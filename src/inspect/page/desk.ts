@@ -27,9 +27,10 @@ export class Desk {
   /** Of the machines in the list, and of connections and sessions. */
   readonly charts = new Map<string, Chart>()
   readonly #asked = new Set<string>()
-  readonly #listing = new Listing((wish) => this.feed.request('actors', wish))
+  readonly #listing = new Listing((type, fields) => this.feed.request(type, fields))
   readonly #draw: () => void
   #isDue = false
+  #isRefreshing = false
 
   constructor(draw: () => void) {
     this.#draw = draw
@@ -39,7 +40,7 @@ export class Desk {
 
   start(): void {
     addEventListener('hashchange', () => this.#arrive(placeOf(location.hash)))
-    setInterval(() => document.visibilityState === 'visible' && void this.#refresh(), SECOND)
+    setInterval(() => document.visibilityState === 'visible' && !this.#isRefreshing && void this.#refresh(), SECOND)
     this.#arrive(placeOf(location.hash))
     this.feed.connect()
   }
@@ -133,11 +134,14 @@ export class Desk {
 
   async #refresh(): Promise<void> {
     if (this.feed.line !== 'open') return
+    this.#isRefreshing = true
     try {
       await Promise.all([this.#readActors(), this.#readOverview()])
       this.failure = undefined
     } catch (error) {
       this.failure = (error as Error).message
+    } finally {
+      this.#isRefreshing = false
     }
     this.changed()
   }
@@ -146,8 +150,9 @@ export class Desk {
     const { query } = this
     const sections = await this.#listing.read(query)
     if (query === this.query) this.sections = sections
-    const machines = sections.groups.map(({ machine }) => machine)
-    await Promise.all(['connection', 'session', ...machines].map((machine) => this.#readChart(machine)))
+    this.changed()
+    for (const machine of ['connection', 'session', ...sections.groups.map(({ machine }) => machine)])
+      await this.#readChart(machine)
   }
 
   /** Asked for once: rooms may outlive their machine, which then has no chart. */

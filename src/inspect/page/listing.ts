@@ -1,10 +1,10 @@
 /**
  * What the list on the left holds, as the feed is asked for it.
  *
- * Always true: where there are many rooms, those of each machine are asked for by themselves, so that a machine with
- * thousands hides no other.
+ * Always true: every machine is in it, unless it is narrowed down, and says how many rooms it has; where there are many
+ * rooms, those of each machine are asked for by themselves, so that a machine with thousands hides no other.
  */
-import type { Actor, Actors } from '../told.ts'
+import type { Actor, Actors, Replies, Tally } from '../told.ts'
 
 export interface Query {
   readonly search: string
@@ -29,7 +29,10 @@ export const MOST = 1000
 export interface Group {
   readonly machine: string
   readonly actors: readonly Actor[]
+  /** Of those that fit. */
   readonly total: number
+  /** Of all its rooms, where the list is not narrowed down. */
+  readonly tally?: Tally
 }
 
 export interface Sections {
@@ -40,63 +43,63 @@ export interface Sections {
   readonly connections: Actors
 }
 
-type Asked = Readonly<Record<string, unknown>>
+type Narrowed = Readonly<Record<string, unknown>>
+type Ask = <T extends 'actors' | 'machines'>(type: T, fields?: object) => Promise<Replies[T]>
+
+export const isNarrowing = ({ search, state, failed }: Query): boolean => search !== '' || state !== '' || failed
 
 export class Listing {
-  readonly #ask: (wish: Asked) => Promise<Actors>
-  readonly #machines = new Set<string>()
-  /** For what, and for how many rooms, machines have been looked for. */
-  #looked = ''
+  readonly #ask: Ask
 
-  constructor(ask: (wish: Asked) => Promise<Actors>) {
+  constructor(ask: Ask) {
     this.#ask = ask
   }
 
-  async read({ search, state, failed, listed }: Query): Promise<Sections> {
+  async read(query: Query): Promise<Sections> {
+    const { search, state, failed } = query
     const narrowed = { ...(search && { search }), ...(state && { state }), ...(failed && { failed }) }
-    const [rooms, sessions, connections] = await Promise.all([
+    const [rooms, sessions, connections, { machines }] = await Promise.all([
       this.#rooms(narrowed, TOGETHER),
-      this.#ask({ kind: 'session', ...narrowed }),
-      this.#ask({ kind: 'connection', ...narrowed }),
+      this.#ask('actors', { kind: 'session', ...narrowed }),
+      this.#ask('actors', { kind: 'connection', ...narrowed }),
+      this.#ask('machines'),
     ])
-    const groups = rooms.more ? await this.#apart(narrowed, rooms.total, listed) : grouped(rooms.actors)
-    return { groups, rooms: rooms.total, sessions, connections }
+    const groups = rooms.more ? await this.#apart(narrowed, machines, query) : grouped(rooms.actors, machines)
+    return { groups: isNarrowing(query) ? fitting(groups) : groups, rooms: rooms.total, sessions, connections }
   }
 
-  #rooms(narrowed: Asked, limit: number): Promise<Actors> {
-    return this.#ask({ kind: 'room', ...narrowed, limit })
+  #rooms(narrowed: Narrowed, limit: number): Promise<Actors> {
+    return this.#ask('actors', { kind: 'room', ...narrowed, limit })
   }
 
   /** One machine after the other: the feed lets few requests wait. */
-  async #apart(narrowed: Asked, rooms: number, listed: Query['listed']): Promise<Group[]> {
-    await this.#lookForMachines(narrowed, rooms)
+  async #apart(narrowed: Narrowed, machines: readonly Tally[], query: Query): Promise<Group[]> {
     const groups: Group[] = []
-    for (const machine of [...this.#machines].sort(inOrder)) {
-      const wanted = listed[machine] ?? FEW
+    for (const tally of machines) {
+      const { machine, rooms } = tally
+      const wanted = query.listed[machine] ?? FEW
+      const isCounted = rooms === 0 || (wanted === 0 && !isNarrowing(query))
       const limit = wanted === 0 ? 1 : Math.min(MOST, Math.max(READ, wanted))
-      const { actors, total } = await this.#rooms({ ...narrowed, machine }, limit)
-      if (total > 0) groups.push({ machine, total, actors: sorted(actors) })
+      const { actors, total } = isCounted
+        ? { actors: [], total: rooms }
+        : await this.#rooms({ ...narrowed, machine }, limit)
+      groups.push({ machine, total, actors: sorted(actors), tally })
     }
     return groups
-  }
-
-  async #lookForMachines(narrowed: Asked, rooms: number): Promise<void> {
-    const asked = JSON.stringify([narrowed, rooms])
-    if (asked === this.#looked) return
-    const { actors } = await this.#rooms(narrowed, MOST)
-    for (const { machine } of actors) this.#machines.add(machine)
-    this.#looked = asked
   }
 }
 
 /** The rooms of each machine, of a list that has all of them. */
-export function grouped(actors: readonly Actor[]): Group[] {
-  const machines = [...new Set(actors.map(({ machine }) => machine))].sort(inOrder)
-  return machines.map((machine) => {
-    const own = sorted(actors.filter((actor) => actor.machine === machine))
-    return { machine, actors: own, total: own.length }
+function grouped(actors: readonly Actor[], machines: readonly Tally[]): Group[] {
+  return machines.map((tally) => {
+    const own = sorted(actors.filter(({ machine }) => machine === tally.machine))
+    return { machine: tally.machine, actors: own, total: own.length, tally }
   })
 }
+
+/** How many rooms there are in all would only be in the way of how many fit. */
+const fitting = (groups: readonly Group[]): Group[] =>
+  groups.filter(({ total }) => total > 0).map(({ machine, actors, total }) => ({ machine, actors, total }))
 
 /** p1, p2, p10. */
 const inOrder = new Intl.Collator('en', { numeric: true }).compare
