@@ -20,6 +20,7 @@ import { Inspector } from '../src/inspect/inspector.ts'
 import { LifeSight } from '../src/inspect/life-sight.ts'
 import { Lookout } from '../src/inspect/lookout.ts'
 import { Moments } from '../src/inspect/moments.ts'
+import { type OverviewSurroundings, Overviews } from '../src/inspect/overview.ts'
 import { serverCharts } from '../src/inspect/own-charts.ts'
 import { Population, type PopulationSurroundings } from '../src/inspect/population.ts'
 import { Redactor } from '../src/inspect/redact.ts'
@@ -29,7 +30,7 @@ import type { Sight } from '../src/inspect/sight.ts'
 import { Watch } from '../src/inspect/watch.ts'
 import { Journal } from '../src/journal.ts'
 import { segmentKey } from '../src/lmdb-store.ts'
-import { encodeLine, type Log } from '../src/log.ts'
+import { DamagedLog, encodeLine, type Log } from '../src/log.ts'
 import { openLmdbLog } from '../src/log-lmdb.ts'
 import { MemoryLog } from '../src/log-memory.ts'
 import { createLogger } from '../src/logger.ts'
@@ -631,10 +632,27 @@ t.test('the feed', async (t) => {
     t.same(before.edges, {}, 'counting begins with the first look')
     await send(ann, 'light/seen', 'switch')
     await send(ann, 'light/seen', 'switch')
-    const { rooms, states, edges } = await eye.ask({ type: 'overview', machine: 'light' })
-    t.equal(states.light, rooms)
-    t.equal(states['light.on'] + states['light.off'], rooms)
+    const { read, states, edges } = await eye.ask({ type: 'overview', machine: 'light' })
+    t.equal(states.light, read)
+    t.equal(states['light.on'] + states['light.off'], read)
     t.same(edges, { 'light.on:0': 1, 'light.off:0': 1 })
+  })
+
+  t.test('an overview counts the rooms that sleep, wakes none, and follows those that move', async (t) => {
+    const own = await serverHere(t, MACHINES)
+    const bob = await Tab.open(own, 'bob')
+    for (let i = 0; i < 5; i++) await send(bob, `brief/${i}`, i < 2 ? 'turn' : 'count')
+    const eye = await look(t, own)
+    const tally = async (): Promise<Frame> =>
+      (await eye.ask({ type: 'machines' })).machines.find(({ machine }: Frame) => machine === 'brief')
+    while ((await tally()).asleep < 5) await setImmediate()
+    let overview = await eye.ask({ type: 'overview', machine: 'brief' })
+    while (overview.read < 5) overview = await eye.ask({ type: 'overview', machine: 'brief' })
+    t.match(overview, { rooms: 5, asleep: 5, failed: 0, states: { brief: 5, 'brief.a': 3, 'brief.b': 2 } })
+    await send(bob, 'brief/4', 'turn')
+    await send(bob, 'brief/new', 'count')
+    overview = await eye.ask({ type: 'overview', machine: 'brief' })
+    t.match(overview, { rooms: 6, read: 6, states: { brief: 6, 'brief.a': 3, 'brief.b': 3 } })
   })
 
   t.test('of more than 200 steps a second the rest is left out, and that is said', async (t) => {
@@ -1022,6 +1040,42 @@ t.test('very many stored rooms are named a page at a time, once for all who ask,
   ])
   t.same(asked, pages)
 })
+
+t.test(
+  'of very many rooms that sleep an overview reads some at a time, ten thousand at most, and says so',
+  async (t) => {
+    const names = Array.from({ length: 10_100 }, (_, i) => `connection/${i}`)
+    const tally = { machine: 'connection', rooms: names.length, asleep: names.length, failed: 0 }
+    const around = {
+      rooms: { all: () => [] },
+      log: { last: async () => 1 },
+      moments: {
+        at: async (room: string) => {
+          if (room === 'connection/7') throw new DamagedLog('a segment is damaged')
+          return { document: { value: 'closed' } }
+        },
+      },
+      census: { names: async () => new Map([['connection', names]]), tallies: async () => [tally] },
+      lookout: new Lookout(new Journal(), createLogger('silent')),
+      logger: createLogger('silent'),
+    }
+    const overviews = new Overviews(around as unknown as OverviewSurroundings)
+    const index = new ChartIndex(serverCharts.find(({ machine }) => machine === 'connection') as Chart)
+    const reads: number[] = []
+    for (let read = -1; read < 10_000; ) {
+      const overview = await overviews.of('connection', index)
+      read = overview.read
+      reads.push(read)
+      await setImmediate()
+    }
+    t.ok(new Set(reads).size > 5, 'others have their turn in between')
+    t.match(await overviews.of('connection', index), {
+      ...tally,
+      read: 10_000,
+      states: { connection: 9999, 'connection.closed': 9999 },
+    })
+  },
+)
 
 t.test('what a machine throws as it goes on from a stored state is told to nobody', async (t) => {
   const migrate = () => {

@@ -54,7 +54,7 @@ export class Feed {
     this.#moments = new Moments(around.log)
     this.#census = new Census(around)
     this.#population = new Population({ ...around, census: this.#census, moments: this.#moments })
-    this.#overviews = new Overviews(around.rooms, around.lookout)
+    this.#overviews = new Overviews({ ...around, census: this.#census, moments: this.#moments })
     this.#own = new Map(serverCharts.map((chart) => [chart.machine, new ChartIndex(chart)]))
   }
 
@@ -135,6 +135,11 @@ export class Feed {
     return exported(room, lens, this.#around.machines.get(lens.machine)?.version ?? '1', this.#moments)
   }
 
+  /** Nothing goes on behind anybody's back. */
+  stop(): void {
+    this.#overviews.stop()
+  }
+
   #roomSight(room: string): Sight | Failure {
     const lens = this.#lensOf(room)
     if (isFailure(lens)) return lens
@@ -147,9 +152,9 @@ export class Feed {
     return chart ? { type: 'chart', chart } : this.#unknownMachine(name)
   }
 
-  #overview(name: string): Told | Failure {
+  async #overview(name: string): Promise<Told | Failure> {
     const lens = this.#lens(name)
-    return lens ? { type: 'overview', ...this.#overviews.of(name, lens.index) } : this.#unknownMachine(name)
+    return lens ? { type: 'overview', ...(await this.#overviews.of(name, lens.index)) } : this.#unknownMachine(name)
   }
 
   async #seen(type: string, actor: string, look: (sight: Sight) => Promise<object | Failure>): Promise<Told | Failure> {

@@ -143,6 +143,7 @@ export class Inspectors {
 
   drain(): void {
     for (const inspector of [...this.#all]) inspector.end('going_away', 'the server is shutting down')
+    this.#around.feed.stop()
   }
 
   /** Answers any request below `/inspect` that is not an upgrade. */

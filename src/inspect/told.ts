@@ -107,10 +107,9 @@ export interface IdeaStep {
   readonly timers: readonly Timer[]
 }
 
-export interface Overview {
-  readonly machine: string
-  /** In memory. */
-  readonly rooms: number
+export interface Overview extends Tally {
+  /** Of how many rooms it is known where they are. */
+  readonly read: number
   /** By the node's id. */
   readonly states: Readonly<Record<string, number>>
   /** By the edge's id, a minute. */

@@ -21,7 +21,7 @@ export class Desk {
   sections: Sections | undefined
   watching: Watching | undefined
   chart: Chart | undefined
-  overview: (Overview & { readonly total: number }) | undefined
+  overview: Overview | undefined
   showsKeys = false
   failure: string | undefined
   /** Of the machines in the list, and of connections and sessions. */
@@ -166,13 +166,12 @@ export class Desk {
   async #readOverview(): Promise<void> {
     if (this.place.kind !== 'machine') return
     const { machine } = this.place
-    const [reply, overview, { total }] = await Promise.all([
+    const [reply, overview] = await Promise.all([
       this.chart ? { chart: this.chart } : this.feed.request('chart', { machine }),
       this.feed.request('overview', { machine }),
-      this.feed.request('actors', { kind: 'room', machine, limit: 1 }),
     ])
     if (this.place.kind === 'machine' && this.place.machine === machine)
-      [this.chart, this.overview] = [reply.chart, { ...overview, total }]
+      [this.chart, this.overview] = [reply.chart, overview]
   }
 }
 

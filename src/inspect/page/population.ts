@@ -4,26 +4,28 @@ import type { Overview } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
 
 interface PopulationProps {
-  /** Of all its rooms, `total` in number, those in memory. */
-  readonly overview: Overview & { readonly total: number }
+  readonly overview: Overview
   /** Lists the rooms in a state. */
   readonly find: (state: string) => void
 }
 
 export function Population({ overview, find }: PopulationProps): ComponentChild {
-  const { machine, rooms, total, states, edges } = overview
+  const { machine, rooms, asleep, failed, read, states, edges } = overview
   const inside = Object.entries(states).filter(([id, rooms]) => id !== machine && rooms > 0)
   const ranked = inside.sort(([, one], [, other]) => other - one)
   const rate = Object.values(edges).reduce((sum, each) => sum + each, 0)
   return html`<section class="population">
     <h2>${machine}</h2>
     <dl>
-      <${Figure} of="in memory" count=${rooms} />
-      <${Figure} of="asleep" count=${Math.max(0, total - rooms)} />
+      <${Figure} of="in memory" count=${rooms - asleep - failed} />
+      <${Figure} of="asleep" count=${asleep} />
+      ${failed > 0 ? html`<${Figure} of="failed" count=${failed} />` : ''}
       <${Figure} of="transitions a minute" count=${Math.round(rate)} />
     </dl>
-    ${ranked.length > 0 ? html`<h2>In memory, by state</h2>` : html`<p class="hint">${total === 0 ? 'It has no room yet.' : 'All of its rooms sleep: they are listed on the left. The chart counts those in memory.'}</p>`}
-    <ul>${ranked.map(([id, count]) => html`<${Share} key=${id} name=${id.slice(machine.length + 1)} count=${count} of=${rooms} find=${find} />`)}</ul>
+    ${ranked.length > 0 ? html`<h2>By state</h2>` : ''}
+    ${rooms === 0 ? html`<p class="hint">It has no room yet.</p>` : ''}
+    ${read < rooms ? html`<p class="hint">Of ${read.toLocaleString('en')} rooms of ${rooms.toLocaleString('en')}: those that sleep are read little by little, 10,000 of them at most.</p>` : ''}
+    <ul>${ranked.map(([id, count]) => html`<${Share} key=${id} name=${id.slice(machine.length + 1)} count=${count} of=${read} find=${find} />`)}</ul>
   </section>`
 }
 
