@@ -5,7 +5,7 @@ import { createElk } from '../src/inspect/elk.ts'
 import { type Box, layout, type Placed, type Rectangle } from '../src/inspect/layout.ts'
 import type { Chart, ChartNode, Edge } from '../src/inspect/shapes.ts'
 import { widthOf } from '../src/inspect/text.ts'
-import { fullLabelOf, labelOf } from '../src/inspect/wording.ts'
+import { fullLabelOf, labelOf, roomOf } from '../src/inspect/wording.ts'
 
 const elk = createElk()
 
@@ -143,6 +143,25 @@ t.test('what comes first in the document stands above, though ways lead back to 
   const { boxes } = await layout(chartOf(node('m', { initial: 'm.c', states })), elk)
   const [, a = 0, b = 0, c = 0] = boxes.map(({ y }) => y)
   t.ok(a < b && b < c, `${a}, ${b}, ${c}`)
+})
+
+t.test(
+  'a way from a state into its later half comes from below, and what only such a way leads to stands last',
+  async (t) => {
+    const states = [node('m.a', { edges: [{ label: 'on', targets: ['m.b'] }] }), node('m.b'), node('m.end')]
+    const edges = [{ label: 'stop', targets: ['m.end'] }]
+    const { boxes, ways } = await layout(chartOf(node('m', { initial: 'm.a', edges, states })), elk)
+    const [, a = 0, b = 0, end = 0] = boxes.map(({ y }) => y)
+    t.ok(a < b && b < end, `${a}, ${b}, ${end}`)
+    const { points = [] } = ways.find(({ edge }) => edge?.label === 'stop') ?? {}
+    t.ok((points[0]?.y ?? 0) > (points.at(-1)?.y ?? 0), JSON.stringify(points))
+  },
+)
+
+t.test('a state is as wide as what is written in it, though what is inside it is not', async (t) => {
+  const edges = [{ label: 'something.with.a.long.name', actions: ['assign'] }]
+  const { boxes } = await layout(chartOf(node('m', { initial: 'm.a', edges, states: [node('m.a')] })), elk)
+  for (const { node, width, wording } of boxes) t.ok(width >= roomOf(wording).width + 24, node.id)
 })
 
 t.test('every state and every edge is drawn, once, under its id', async (t) => {

@@ -117,7 +117,7 @@ function beginningOf(node: ChartNode): Route[] {
 function routesOf(node: ChartNode, placeOf: (id: string) => number, labelled: (edge: Edge) => string[]): Route[] {
   return node.edges.flatMap((edge) =>
     edge.targets.map((target, index) => {
-      const backwards = placeOf(target) < placeOf(node.id)
+      const backwards = placeOf(target) < placeOf(node.id) || isLowIn(node, target)
       return {
         id: `${edge.id}/${index}`,
         edge,
@@ -128,6 +128,24 @@ function routesOf(node: ChartNode, placeOf: (id: string) => number, labelled: (e
       }
     }),
   )
+}
+
+/** In the later half of a state: a way that leads there from the state itself comes from its lower edge. */
+function isLowIn(node: ChartNode, id: string): boolean {
+  const index = indexIn(node, id)
+  return index > 0 && index >= node.states.length / 2
+}
+
+const indexIn = ({ states }: ChartNode, id: string): number => states.findIndex((child) => child.id === id)
+
+/** A state that only the state around it leads to would stand in the first layer: it comes behind its neighbour. */
+function ordersOf({ states, routes }: Plan): ElkExtendedEdge[] {
+  return states.flatMap(({ node: { id }, parent }) => {
+    const sources = routes.filter(({ target }) => target === id).map(({ source }) => source)
+    const neighbour = parent && isLowIn(parent, id) && parent.states[indexIn(parent, id) - 1]
+    const isLone = sources.length > 0 && sources.every((source) => source === parent?.id || source === id)
+    return neighbour && isLone ? [{ id: `${id}#order`, sources: [neighbour.id], targets: [id] }] : []
+  })
 }
 
 const OPTIONS = {
@@ -152,7 +170,8 @@ const SPACING = {
   'elk.alignment': 'TOP',
 }
 
-function graphOf({ states, routes }: Plan): ElkNode {
+function graphOf(plan: Plan): ElkNode {
+  const { states, routes } = plan
   const wordings = new Map(states.map(({ node, wording }) => [node.id, wording]))
   const [root] = states
   const tree = (node: ChartNode): ElkNode => nodeOf(node, wordings.get(node.id) as Wording, node.states.map(tree))
@@ -160,7 +179,7 @@ function graphOf({ states, routes }: Plan): ElkNode {
     id: '',
     layoutOptions: { ...OPTIONS, ...SPACING },
     children: root ? [tree(root.node)] : [],
-    edges: routes.map(elkEdgeOf),
+    edges: [...routes.map(elkEdgeOf), ...ordersOf(plan)],
   }
 }
 
@@ -185,12 +204,12 @@ function nodeOf(node: ChartNode, wording: Wording, children: ElkNode[]): ElkNode
   }
 }
 
-/** The room for the title of a state that has states inside. */
+/** The room for the title of a state that has states inside. To lay out downwards ELK turns all but the least size. */
 function insideOf(width: number, height: number): Record<string, string> {
   return {
     'elk.padding': `[top=${height + 22},left=14,bottom=14,right=14]`,
     'elk.nodeSize.constraints': 'MINIMUM_SIZE',
-    'elk.nodeSize.minimum': `(${width},${height + 2 * LINE_HEIGHT})`,
+    'elk.nodeSize.minimum': `(${height + 2 * LINE_HEIGHT},${width})`,
   }
 }
 
