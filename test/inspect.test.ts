@@ -497,7 +497,19 @@ t.test('the feed', async (t) => {
     })
     t.match(await eye.ask({ type: 'watch', actor: `room:${room}` }), { seq: 2, value: 'whole', failed: /threw/ })
     t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), { steps: [{ seq: 1 }, { seq: 2 }] })
-    t.match(await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 1 }), { value: 'whole' })
+    const before = await eye.ask({ type: 'moment', actor: `room:${room}`, seq: 1 })
+    t.match(before, { value: 'whole' })
+    t.notOk('failed' in before, 'it had not failed then')
+  })
+
+  t.test('S4 once a machine has come to its end nothing is possible', async (t) => {
+    const room = 'match/over'
+    await send(ann, room, 'ABORT')
+    const eye = await look(t, server)
+    t.match(await eye.ask({ type: 'watch', actor: `room:${room}` }), { can: ['ABORT', 'ARCHIVE'] })
+    await send(ann, room, 'ARCHIVE')
+    const { value, can } = await eye.next('step')
+    t.same({ value, can }, { value: 'archived', can: [] })
   })
 
   t.test('a watcher is told by a fresh state that its room failed, and that it was revived', async (t) => {

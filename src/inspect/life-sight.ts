@@ -172,7 +172,7 @@ export class LifeSight implements Sight {
       const before = this.#steps.at(-2)
       const look = (): Step => {
         const shown = this.#step(step, before)
-        return { ...shown, can: this.#around.index.canOf(shown.active), timers: this.#timers }
+        return { ...shown, can: this.#canOf(step), timers: this.#timers }
       }
       // The actor sets its delays once the step is made.
       queueMicrotask(() => onStep(step.seq, look))
@@ -181,6 +181,12 @@ export class LifeSight implements Sight {
       release()
       end()
     }
+  }
+
+  /** An actor that is done takes nothing any more. */
+  #canOf({ status, value }: Pick<LifeStep, 'status' | 'value'>): readonly string[] {
+    const { index } = this.#around
+    return status === 'active' ? index.canOf(index.activeOf(value)) : []
   }
 
   /** What the actor waits for, while it lives. */
@@ -224,7 +230,7 @@ export class LifeSight implements Sight {
       active,
       context: shownContext(context as object),
       status,
-      can: status === 'active' ? this.#around.index.canOf(active) : [],
+      can: this.#canOf({ status, value }),
       timers: life ? this.#timers : [],
       first: steps[0]?.seq ?? seq,
       last: steps.at(-1)?.seq ?? seq,

@@ -47,7 +47,9 @@ export class RoomSight implements Sight {
       if (isFailure(extent)) return extent
       const { seq, document } = this.#around.rooms.resident(this.#room)?.place ?? {}
       const moment = seq && document ? { seq, document } : await this.#around.moments.at(this.#room, extent.last)
-      return moment ? this.#state(moment, extent) : this.#unknown(extent.last, extent)
+      if (!moment) return this.#unknown(extent.last, extent)
+      const failed = this.#around.rooms.failures.get(this.#room)
+      return { ...(await this.#state(moment, extent)), ...(failed !== undefined && { failed }) }
     })
   }
 
@@ -111,7 +113,7 @@ export class RoomSight implements Sight {
 
   #live(passage: Passage, time: number | undefined): Step {
     const step = this.#step(passage, time)
-    return { ...step, can: this.#canOf(step.active), timers: timersOf(passage.after) }
+    return { ...step, can: this.#canOf(passage.after), timers: timersOf(passage.after) }
   }
 
   #step({ record, before, after }: Passage, time: number | undefined): Step {
@@ -137,9 +139,7 @@ export class RoomSight implements Sight {
     const { machine, redactor } = this.#lens
     const { value, context, status, children, invokes, present } = redactor.document(document)
     const active = this.#activeOf(document)
-    const failed = this.#around.rooms.failures.get(this.#room)
     const record: LogRecord | undefined = await this.#around.moments.recordOf(this.#room, seq)
-    const isLive = status === 'active'
     return {
       actor: `room:${this.#room}`,
       machine,
@@ -149,11 +149,10 @@ export class RoomSight implements Sight {
       active,
       context,
       status,
-      can: isLive ? this.#canOf(active) : [],
+      can: this.#canOf(document),
       timers: timersOf(document),
       children: { ...children, ...invokes },
       present,
-      ...(failed !== undefined && { failed }),
       epoch,
       first,
       last: Math.max(last, seq),
@@ -164,8 +163,9 @@ export class RoomSight implements Sight {
     return document ? (this.#lens.index?.activeOf(document.value) ?? []) : []
   }
 
-  #canOf(active: readonly string[]): readonly string[] {
-    return this.#lens.index?.canOf(active) ?? []
+  /** A machine that is done takes nothing any more. */
+  #canOf(document: RoomDocument | undefined): readonly string[] {
+    return document?.status === 'active' ? (this.#lens.index?.canOf(this.#activeOf(document)) ?? []) : []
   }
 
   /** What the log holds, and of a room in memory no more than it has published: what is read may not be durable yet. */
