@@ -1,51 +1,17 @@
 /** The inspector's page, in a real browser against a real server: what one sees of a room, now and at any moment. */
-import type { Page } from 'playwright-core'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { startBrowser } from './fixtures/browser.ts'
-import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
-import { Tab } from './fixtures/tab.ts'
+import { enter, look, there } from './fixtures/look.ts'
+import { startServer, tokenFor } from './fixtures/server.ts'
 
 const browser = await startBrowser(t)
 const server = await startServer(t)
 
-interface Look {
-  readonly page: Page
-  /** Whatever its console complained about: a violated Content-Security-Policy too. */
-  readonly complaints: string[]
-}
-
-async function look(t: Test, server: ServerProcess, hash = ''): Promise<Look> {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
-  t.teardown(() => page.close())
-  page.setDefaultTimeout(15_000)
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(String(error)))
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
-  })
-  await page.goto(`http://127.0.0.1:${server.port}/inspect${hash}`)
-  return { page, complaints }
-}
-
-/** Waits until there is such a thing, and says what it says. */
-async function there(page: Page, selector: string, text?: string | RegExp): Promise<string> {
-  const found = page.locator(selector, text === undefined ? {} : { hasText: text }).first()
-  await found.waitFor({ state: 'attached' })
-  return (await found.textContent()) ?? ''
-}
-
-async function enter(t: Test, room: string, user = 'ann', on = server): Promise<Tab> {
-  const tab = await Tab.open(on, user)
-  t.teardown(() => tab.socket.terminate())
-  await tab.ask({ type: 'join', room })
-  return tab
-}
-
 const OFFER = { type: 'offer', lot: 'a lamp', price: 5, lasts: 3_600_000, grace: 1000 }
 
 t.test('INS-1 a room is found, and seen as a live chart with its state, context and log', async (t) => {
-  const ann = await enter(t, 'auction/lamp')
-  const { page, complaints } = await look(t, server)
+  const ann = await enter(t, server, 'auction/lamp')
+  const { page, complaints } = await look(t, browser, server)
   await page.getByLabel('Search actors').fill('lamp')
   await page.getByRole('button', { name: 'lamp' }).click()
   await there(page, '[data-id="auction.empty"].active')
@@ -60,9 +26,9 @@ t.test('INS-1 a room is found, and seen as a live chart with its state, context 
 })
 
 t.test('INS-2 any moment is shown again, has an address, and Space leads back to now', async (t) => {
-  const ann = await enter(t, 'counter/past')
+  const ann = await enter(t, server, 'counter/past')
   for (const by of [1, 2, 3]) await ann.ask({ type: 'send', room: 'counter/past', event: { type: 'increment', by } })
-  const { page, complaints } = await look(t, server, '#room:counter/past')
+  const { page, complaints } = await look(t, browser, server, '#room:counter/past')
   await there(page, '.context', 'count 6')
   await page.locator('.event', { hasText: '{"by":2}' }).click()
   await there(page, '.context', 'count 3')
@@ -72,7 +38,7 @@ t.test('INS-2 any moment is shown again, has an address, and Space leads back to
   await there(page, '.context', 'count 3')
   await page.locator('.canvas').press('Space')
   await there(page, '.context', 'count 0')
-  const again = await look(t, server, new URL(address).hash)
+  const again = await look(t, browser, server, new URL(address).hash)
   await there(again.page, '.context', 'count 3')
   t.same([...complaints, ...again.complaints], [])
 })
@@ -80,8 +46,8 @@ t.test('INS-2 any moment is shown again, has an address, and Space leads back to
 t.test(
   'INS-3 an event that is possible now is sent from its button, and tried on a fork that stays without effect',
   async (t) => {
-    const ann = await enter(t, 'counter/sent')
-    const { page } = await look(t, server, '#room:counter/sent')
+    const ann = await enter(t, server, 'counter/sent')
+    const { page } = await look(t, browser, server, '#room:counter/sent')
     await page.getByRole('button', { name: 'Fork here' }).click()
     await page.getByLabel('Events, one a line').fill('increment {"by": 40}\nincrement {"by": 2}')
     await page.getByRole('button', { name: 'Run' }).click()
@@ -98,18 +64,18 @@ t.test(
 )
 
 t.test('INS-4 what people write is text in the page, never markup', async (t) => {
-  const ann = await enter(t, 'chat/markup')
+  const ann = await enter(t, server, 'chat/markup')
   const text = '<img src=x onerror=document.title=1><b>bold</b>'
   await ann.ask({ type: 'send', room: 'chat/markup', event: { type: 'message.post', text } })
-  const { page, complaints } = await look(t, server, '#room:chat/markup')
+  const { page, complaints } = await look(t, browser, server, '#room:chat/markup')
   await there(page, '.context', text)
   t.equal(await page.locator('aside img, aside .tree b').count(), 0)
   t.same(complaints, [])
 })
 
 t.test('INS-5 all rooms of a machine on one chart, and a connection as a chart', async (t) => {
-  await enter(t, 'counter/many', 'olga')
-  const { page, complaints } = await look(t, server, '#machine:auction')
+  await enter(t, server, 'counter/many', 'olga')
+  const { page, complaints } = await look(t, browser, server, '#machine:auction')
   await there(page, '.counted .chart')
   await page.getByLabel('Search actors').fill('olga')
   const olga = page.locator('section', { has: page.locator('.session', { hasText: 'olga' }) })
@@ -120,8 +86,8 @@ t.test('INS-5 all rooms of a machine on one chart, and a connection as a chart',
 
 t.test('INS-6 a server that goes away is said to be out of reach, and found again', async (t) => {
   const own = await startServer(t)
-  await enter(t, 'counter/away', 'ann', own)
-  const { page } = await look(t, own, '#room:counter/away')
+  await enter(t, own, 'counter/away', 'ann')
+  const { page } = await look(t, browser, own, '#room:counter/away')
   await there(page, '[data-id="counter"].active')
   await own.end('SIGTERM')
   await there(page, '.notice', 'out of reach')
@@ -130,15 +96,15 @@ t.test('INS-6 a server that goes away is said to be out of reach, and found agai
     .locator('.notice', { hasText: 'out of reach' })
     .waitFor({ state: 'detached' })
     .catch(() => undefined)
-  const ann = await enter(t, 'counter/away', 'ann', own)
+  const ann = await enter(t, own, 'counter/away', 'ann')
   await ann.ask({ type: 'send', room: 'counter/away', event: { type: 'increment', by: 9 } })
   await there(page, '.context', 'count 9')
 })
 
 t.test('INS-7 in production the page asks for a token with the scope', async (t) => {
   const own = await startServer(t, { env: { NODE_ENV: 'production' } })
-  await enter(t, 'counter/shut', 'ann', own)
-  const { page } = await look(t, own, '#room:counter/shut')
+  await enter(t, own, 'counter/shut', 'ann')
+  const { page } = await look(t, browser, own, '#room:counter/shut')
   await page.getByLabel('Token').fill('no.token.atall')
   await page.getByRole('button', { name: 'Look' }).click()
   await there(page, '.gate', 'was refused')

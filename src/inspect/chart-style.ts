@@ -1,7 +1,7 @@
 /** The looks of a drawn chart, by day and by night: in the page's stylesheet, and inside an SVG that stands alone. */
 
 const LIGHT = `
-  --c-canvas: #ffffff; --c-box: #fcfcfd; --c-leaf: #f4f6f8; --c-rule: #b6bfc9; --c-ink: #1d2733; --c-soft: #5b6875; --c-way: #93a0ad;
+  --c-canvas: #ffffff; --c-box: #fcfcfd; --c-leaf: #f4f6f8; --c-rule: #b6bfc9; --c-ink: #1d2733; --c-soft: #5b6875; --c-way: #8290a0;
   --c-active: #0a66c2; --c-active-wash: #f3f8fe; --c-active-leaf: #d7eafc; --c-taken: #a15c00; --c-taken-wash: #fff0d1;`
 
 const DARK = `
@@ -9,7 +9,7 @@ const DARK = `
   --c-active: #63b3ff; --c-active-wash: #151f2b; --c-active-leaf: #173a5c; --c-taken: #f2b84b; --c-taken-wash: #3a2c10;`
 
 const RULES = `
-.chart text { fill: var(--c-ink); font: 11px Helvetica, Arial, "Liberation Sans", sans-serif; }
+.chart text { fill: var(--c-ink); font: 11px Helvetica, Arial, "Liberation Sans", sans-serif; text-rendering: geometricPrecision; }
 .chart .title { font-size: 13px; font-weight: 700; }
 .state > rect, .history > circle { fill: var(--c-box); stroke: var(--c-rule); }
 .leaf > rect, .history > circle { fill: var(--c-leaf); }

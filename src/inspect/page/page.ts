@@ -57,7 +57,8 @@ function lightsOf({ chart, idea, shown, step, isLive, feed }: Watching): Lights 
       runs: false,
     }
   }
-  const { active = [], can = [], timers = [], time = 0 } = shown ?? {}
+  const { active = [], timers = [], time = 0 } = shown ?? {}
+  const can = shown?.failed === undefined ? (shown?.can ?? []) : []
   const now = isLive ? () => feed.now() : () => time
   return { active, taken: step?.edges ?? [], can, timers, now, runs: isLive }
 }
