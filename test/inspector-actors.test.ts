@@ -118,7 +118,6 @@ t.test('INS-10 of a thousand rooms and hundreds of connections any is found, and
 
 /** Everything on the page that is hard to read or to see, in both themes. */
 async function isLegible(t: Test, page: Page, what: string): Promise<void> {
-  await page.emulateMedia({ reducedMotion: 'reduce' })
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
     t.ok((await textsOf(page)).length > 5, `${what}: there is something to read`)
@@ -142,6 +141,11 @@ t.test('INS-11 every text can be read and every line that says something be seen
   const { page, complaints } = await look(t, browser, server, '#room:match/42')
   await there(page, '[data-id="match.playing.rounds.live.turn"].active')
   await isLegible(t, page, 'a match')
+  t.equal(
+    await page.evaluate('getComputedStyle(document.querySelector(\'[data-of="match.playing"] .title\')).stroke'),
+    await page.evaluate('getComputedStyle(document.querySelector(\'[data-id="match.playing"] .frame\')).fill'),
+    'what keeps lines off a title is of the colour beneath it',
+  )
   await page.getByRole('button', { name: 'Fork here' }).click()
   await page.getByLabel('Events, one a line').fill('PAUSE\nNEXT')
   await page.getByRole('button', { name: 'Run' }).click()

@@ -16,6 +16,7 @@ const RULES = `
 .region > rect.frame { stroke-dasharray: 5 3; }
 .final > rect.inner { fill: none; }
 .open .title, .open .line { paint-order: stroke; stroke: var(--c-box); stroke-width: 4px; stroke-linejoin: round; }
+.open.active .title, .open.active .line { stroke: var(--c-active-wash); }
 .words .line { fill: var(--c-soft); }
 .words .line .word { fill: var(--c-ink); }
 .words .line.plain .word { fill: var(--c-soft); }

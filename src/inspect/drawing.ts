@@ -1,6 +1,7 @@
 /**
  * A placed chart as the text of an SVG. What may change while one looks at it are classes only, on elements that carry
- * the id of their state or edge as `data-id`: `active` on states; `possible`, `taken`, `pending` on edges.
+ * the id of their state or edge as `data-id`: `active` on states, and on their words, which have it as `data-of`;
+ * `possible`, `taken`, `pending` on edges.
  *
  * Always true: every text from the machine is escaped; no style attribute, for the page's policy forbids it.
  */
@@ -71,7 +72,7 @@ function drawWords(box: Box): string {
   const lines = wording.lines.map((line, index) =>
     drawLine(line, { x: x + 12, y: top + (index + 1) * LINE_HEIGHT }, x + 4 + roomOf(wording).width),
   )
-  return `<g class="words${isLeaf(box) ? '' : ' open'}">${title}${lines.join('')}${drawCount(box)}</g>`
+  return `<g class="words${isLeaf(box) ? '' : ' open'}" data-of="${escaped(node.id)}">${title}${lines.join('')}${drawCount(box)}</g>`
 }
 
 /** How many rooms are in the state: empty until an overview fills it. Ways come from above and below, so it hangs on the right edge. */

@@ -38,6 +38,8 @@ export function light(group: Element, placed: Placed, lights: Lights): void {
     element.classList.toggle('possible', next.has(id))
     doubt(element, unsure.has(id))
   }
+  for (const words of group.querySelectorAll('[data-of]'))
+    words.classList.toggle('active', active.has(words.getAttribute('data-of') ?? ''))
   countDown(group, placed, lights)
 }
 
