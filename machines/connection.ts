@@ -176,7 +176,10 @@ export default setup({
               target: '#connection.closing',
               actions: [
                 { type: 'refuse', params: ({ event }) => event },
-                { type: 'endWith', params: { reason: 'unauthorized', message: 'the token was refused' } },
+                {
+                  type: 'endWith',
+                  params: ({ event }) => ({ reason: 'unauthorized', message: event.refusal.message }),
+                },
               ],
             },
           },

@@ -183,15 +183,21 @@ function toCredential(payload: JWTPayload, clockTolerance: number): Credential |
 function toFailure(error: unknown): Failure {
   if (error instanceof errors.JWTExpired) return failure('token_expired', 'the token has expired')
   if (error instanceof errors.JWTClaimValidationFailed) return failure('unauthorized', `the token's ${error.message}`)
-  return failure('unauthorized', error instanceof errors.JOSEError ? (REASONS[error.code] ?? REFUSED) : REFUSED)
+  const code = error instanceof errors.JOSEError ? error.code : (error as Error).name
+  return failure('unauthorized', REASONS[code] ?? 'the token was refused')
 }
 
-const REFUSED = 'the token was refused'
+const UNKNOWN = 'the keys cannot be fetched now, and none that is known fits the token'
 const REASONS: Readonly<Record<string, string>> = {
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: "the token's signature is not by a key of this server",
   ERR_JOSE_ALG_NOT_ALLOWED: "the token's algorithm is not one that this server's key is for",
   ERR_JWKS_NO_MATCHING_KEY: 'the token names a key that this server does not know',
   ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'the token names no key, and several would fit',
+  ERR_JWKS_TIMEOUT: UNKNOWN,
+  ERR_JWKS_INVALID: UNKNOWN,
+  // What is fetched is no key set, or nothing is: jose and fetch say no more.
+  ERR_JOSE_GENERIC: UNKNOWN,
+  TypeError: UNKNOWN,
 }
 
 export interface TokenOptions {

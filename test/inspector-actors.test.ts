@@ -77,7 +77,7 @@ t.test('INS-9 a handshake that hangs is seen where it hangs, until when, and why
   await asked
   await there(page, '[data-id="connection.connecting.verifying"].active')
   await picture(page, 'INS-9 verifying')
-  t.match(await there(page, '.ending', 'closed'), 'closed 4001 unauthorized: the token was refused')
+  t.match(await there(page, '.ending', 'closed'), 'closed 4001 unauthorized: the keys cannot be fetched now')
   t.same(complaints, [])
 })
 
