@@ -108,7 +108,7 @@ const FLOORS = [
     'client/shape',
   ],
   ['client/token', 'client/line', 'client/replica'],
-  ['client/outbox', 'client/feed', 'client/lifeline'],
+  ['client/outbox', 'client/inbox', 'client/feed', 'client/lifeline'],
   ['client/stay'],
   ['client/room'],
   ['client/client'],

@@ -405,7 +405,10 @@ t.test('the client is smaller than 8 KB, and brings nothing along', async (t) =>
 })
 
 t.test('the code of docs/client.md is right, with and without the types of a page; and so is what it catches', (t) => {
-  const [page = '', node = '', ...more] = blocks(readFileSync(join(ROOT, 'docs/client.md'), 'utf8'), 'ts')
+  const [page = '', node = '', messages = '', ...more] = blocks(
+    readFileSync(join(ROOT, 'docs/client.md'), 'utf8'),
+    'ts',
+  )
   t.same(more, [], 'each block is checked')
   t.equal(compiled(t, { 'src/node.ts': node }), '')
   const wrong = [
@@ -414,7 +417,8 @@ t.test('the code of docs/client.md is right, with and without the types of a pag
     'room.subscribe(({ context }) => context.cuont)',
     "room.can('decrease')",
   ]
-  const said = compiled(t, { 'src/page.ts': page, 'src/wrong.ts': `${page}\n${wrong.join('\n')}` }, 'page')
+  const wronged = { 'src/page.ts': page, 'src/messages.ts': messages, 'src/wrong.ts': `${page}\n${wrong.join('\n')}` }
+  const said = compiled(t, wronged, 'page')
   const errors = said.split('\n').filter((line) => /error TS/.test(line))
   t.equal(errors.length, wrong.length, said)
   t.ok(

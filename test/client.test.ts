@@ -14,6 +14,7 @@ import {
   type Client,
   type ClientOptions,
   createClient,
+  type Message,
   type RoomRecord,
   type Status,
 } from '../src/client/client.ts'
@@ -62,6 +63,41 @@ const connectionOf = async (client: Client): Promise<string> =>
 
 const roomsOf = async (client: Client): Promise<string[]> =>
   ((await client.ask({ type: 'status' })) as { rooms: string[] }).rooms
+
+/** Messages of this user's that are not settled. */
+const unsettledOf = async (client: Client): Promise<number> =>
+  ((await client.ask({ type: 'status' })) as { inbox: { total: number } }).inbox.total
+
+/** Asks until it is so; the test's own limit ends it. */
+async function comesAbout(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds()));
+}
+
+/** Listens to an inbox, and is through with a message when the test says so. */
+class Letterbox {
+  readonly told: Message[] = []
+  readonly end: () => void
+  readonly #finish: (() => void)[] = []
+  #wake = (): void => {}
+
+  constructor(client: Client) {
+    this.end = client.inbox((message) => {
+      this.told.push(message)
+      this.#wake()
+      return new Promise<void>((resolve) => this.#finish.push(resolve))
+    })
+  }
+
+  /** The message that was told as the first, the second, ... */
+  async nth(count: number): Promise<Message> {
+    while (this.told.length < count) await new Promise<void>((resolve) => (this.#wake = resolve))
+    return this.told[count - 1] as Message
+  }
+
+  finish(count: number): void {
+    this.#finish[count - 1]?.()
+  }
+}
 
 /** What a promise is rejected with. */
 const failureOf = (work: Promise<unknown>): Promise<ChartroomError> =>
@@ -429,6 +465,94 @@ t.test('what was said as one user is not sent as another', async (t) => {
   proxy.meet('cut')
   t.equal((await sent).code, 'subject_mismatch')
   t.equal(client.user, 'bob')
+})
+
+t.test('Q1 a message is told once, and acknowledged behind what is done with it', async (t) => {
+  const server = await startServer(t, { env: { CHARTROOM_ACK_TIMEOUT: '2000' } })
+  const bob = await Tab.open(server, 'bob')
+  await bob.ask({ type: 'message', to: 'ann', data: 'before she came' })
+  const { client } = begin(t, { url: server.url })
+  const inbox = new Letterbox(client)
+  const first = await inbox.nth(1)
+  t.match(first, { seq: 1, from: 'bob', data: 'before she came', priority: 'normal', attempt: 1 })
+  t.throws(() => client.inbox(() => {}), /listens to this inbox already/)
+  await bob.ask({ type: 'message', to: 'ann', data: 'now' })
+  await inbox.nth(2)
+  t.equal(await unsettledOf(client), 2, 'nothing is acknowledged yet')
+  inbox.finish(2)
+  await comesAbout(async () => (await unsettledOf(client)) === 1)
+  inbox.finish(1)
+  await comesAbout(async () => (await unsettledOf(client)) === 0)
+  inbox.end()
+  await bob.ask({ type: 'message', to: 'ann', data: 'to nobody' })
+  await connectionOf(client)
+  t.equal(inbox.told.length, 2)
+  t.match(await new Letterbox(client).nth(1), { data: 'to nobody', attempt: 2 }, 'it comes again to the next listener')
+})
+
+t.test('Q1 what was done when the connection broke is acknowledged on the next, and not told again', async (t) => {
+  const server = await startServer(t)
+  const proxy = await TcpProxy.before(server.port)
+  t.teardown(() => proxy.close())
+  const bob = await Tab.open(server, 'bob')
+  const { client } = begin(t, { url: proxy.url })
+  const inbox = new Letterbox(client)
+  await client.opened()
+  proxy.meet('mute')
+  for (const data of ['done', 'under way']) await bob.ask({ type: 'message', to: 'ann', data })
+  await inbox.nth(2)
+  inbox.finish(1)
+  proxy.meet('cut')
+  await comesTo(client, 'open')
+  await comesAbout(async () => (await unsettledOf(client)) === 1)
+  inbox.finish(2)
+  await comesAbout(async () => (await unsettledOf(client)) === 0)
+  t.same(
+    inbox.told.map(({ data, attempt }) => [data, attempt]),
+    [
+      ['done', 1],
+      ['under way', 1],
+    ],
+  )
+})
+
+t.test('Q2 a message on which the listener throws comes again at once, and is a dead letter in the end', async (t) => {
+  const server = await startServer(t)
+  const bob = await Tab.open(server, 'bob')
+  const { client } = begin(t, { url: server.url })
+  const attempts: number[] = []
+  client.inbox(({ data, attempt }) => {
+    attempts.push(attempt)
+    if (data === 'thrown at' || attempt < 3) throw new Error('busy')
+  })
+  for (const data of ['thrown at', 'thrown at twice']) await bob.ask({ type: 'message', to: 'ann', data })
+  await comesAbout(async () => (await unsettledOf(client)) === 0)
+  t.same(attempts.sort(), [1, 1, 2, 2, 3, 3, 4, 5])
+  t.match(await (await Service.of(server)).get('/v1/users/ann/dead-letters'), {
+    letters: [{ data: 'thrown at', reason: 'max_attempts' }],
+  })
+})
+
+t.test("Q1 what is done with one user's message acknowledges none of another's", async (t) => {
+  const server = await startServer(t)
+  const proxy = await TcpProxy.before(server.port)
+  t.teardown(() => proxy.close())
+  const carl = await Tab.open(server, 'carl')
+  for (const to of ['ann', 'bob']) await carl.ask({ type: 'message', to, data: `to ${to}` })
+  const users = ['ann', 'bob']
+  const { client } = begin(t, { url: proxy.url, token: () => tokenFor(users.shift() ?? 'bob', { life: 4 }) })
+  const inbox = new Letterbox(client)
+  await inbox.nth(1)
+  proxy.meet('cut')
+  t.match(await inbox.nth(2), { seq: 1, data: 'to bob' })
+  inbox.finish(1)
+  await connectionOf(client)
+  await carl.ask({ type: 'message', to: 'bob', data: 'behind what may have been acknowledged' })
+  t.equal(await unsettledOf(client), 2)
+  inbox.finish(2)
+  await inbox.nth(3)
+  inbox.finish(3)
+  await comesAbout(async () => (await unsettledOf(client)) === 0)
 })
 
 t.test('the client of docs/client.md in Node, as it stands there', async (t) => {

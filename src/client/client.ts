@@ -7,6 +7,7 @@
  */
 import type { ClientFrame, ServerFrame, ServerFrames } from '../protocol.ts'
 import { type Clock, wallClock } from './clock.ts'
+import { Inbox, type Message } from './inbox.ts'
 import type { Backoff } from './life.ts'
 import { type Crew, Lifeline, type Status } from './lifeline.ts'
 import type { Line, Reply } from './line.ts'
@@ -20,6 +21,7 @@ import type { TokenSource } from './token.ts'
 import { type WebSocketClass, webSocketClass, webSocketUrl } from './websocket.ts'
 
 export type { Gap, RoomRecord } from './feed.ts'
+export type { Message } from './inbox.ts'
 export type { Backoff, ClientState } from './life.ts'
 export type { Status } from './lifeline.ts'
 export type { SendOptions, Sent } from './outbox.ts'
@@ -61,6 +63,7 @@ export class Client {
   /** By the names that the server uses. */
   readonly #named = new Map<string, Stay>()
   readonly #listeners = new Set<(status: Status) => void>()
+  readonly #inbox = new Inbox(() => this.#line)
   readonly #outbox: Outbox
   readonly #life: Lifeline
   readonly #house: House
@@ -113,6 +116,14 @@ export class Client {
     this.#rooms.set(name, known)
     if (events) known.stay.tellRecords()
     return known.room as unknown as Room<State, EventOf<Machine> & { type: string }>
+  }
+
+  /**
+   * Calls `tell` with each direct message, and acknowledges it once that returned, or what it returned resolved; where it
+   * throws, the server delivers the message again. @returns what ends it. @throws {TypeError} where somebody listens already
+   */
+  inbox(tell: (message: Message) => unknown): () => void {
+    return this.#inbox.listen(tell)
   }
 
   /** Any question of the protocol, once, on the connection that is there. @throws {ChartroomError} */
@@ -199,6 +210,7 @@ export class Client {
   /** What was said as one user is not sent as another. */
   #becomes(user: string): void {
     this.#outbox.refuse('subject_mismatch', `sent as ${this.user}, and the token is of ${user} now`)
+    this.#inbox.forget()
     for (const { stay } of this.#rooms.values()) stay.forget()
   }
 
@@ -210,7 +222,8 @@ export class Client {
   }
 
   #heard(frame: ServerFrame): void {
-    if ('room' in frame && frame.room !== undefined) this.#named.get(String(frame.room))?.heard(frame as RoomFrame)
+    if (frame.type === 'message') this.#inbox.heard(frame)
+    else if ('room' in frame && frame.room !== undefined) this.#named.get(String(frame.room))?.heard(frame as RoomFrame)
   }
 
   #ended(error: ChartroomError): void {
