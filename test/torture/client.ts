@@ -66,6 +66,8 @@ class Talker {
   readonly faults: string[] = []
   disconnects = 0
   isDone = false
+  /** The seq of the state that it had first: its records begin behind that. */
+  began: number | undefined
   readonly #user: string
   #written = 0
 
@@ -86,7 +88,9 @@ class Talker {
       (error) => this.#failed(error),
     )
     this.room.subscribe(
-      () => {},
+      () => {
+        this.began ??= this.room.seq
+      },
       (error) => this.#failed(error),
     )
   }
@@ -124,10 +128,10 @@ async function verdict(server: ServerProcess, talkers: readonly Talker[], about:
     const past = await history(judge, name, snapshot.seq)
     stored += past.length
     violations.push(...judgeSends(name, past, members))
-    for (const { seq, state, records } of held) {
+    for (const { seq, state, began, records } of held) {
       if (seq !== snapshot.seq || !isDeepStrictEqual(state, snapshot.state))
         violations.push(`${name}: a state is not the server's`)
-      violations.push(...judgeRecords(name, past, records))
+      violations.push(...judgeRecords(name, past.slice(began), records))
     }
   }
   await judge.leave()
@@ -149,6 +153,7 @@ async function verdict(server: ServerProcess, talkers: readonly Talker[], about:
 interface Held {
   readonly seq: number | undefined
   readonly state: unknown
+  readonly began: number | undefined
   readonly records: readonly RoomRecord[]
 }
 
@@ -163,8 +168,15 @@ async function settled(
 ): Promise<{ snapshot: Frame; held: readonly Held[] }> {
   for (const deadline = Date.now() + CALM; ; await pause(100)) {
     const snapshot = await judge.ask({ type: 'get', room: name })
-    const held = members.map(({ room: { seq, state }, records }) => ({ seq, state, records: [...records] }))
-    const isSettled = held.every(({ seq, records }) => seq === snapshot.seq && records.at(-1)?.seq === seq)
+    const held = members.map(({ room: { seq, state }, began, records }) => ({
+      seq,
+      state,
+      began,
+      records: [...records],
+    }))
+    const isSettled = held.every(
+      ({ seq, began, records }) => seq === snapshot.seq && (records.at(-1)?.seq ?? began) === seq,
+    )
     if (isSettled || Date.now() > deadline) return { snapshot, held }
   }
 }
@@ -192,13 +204,10 @@ function judgeSends(name: string, past: readonly Frame[], members: readonly Talk
   return faults
 }
 
-/** What was told is the past, from where it began, without a hole and without a double. */
-function judgeRecords(name: string, past: readonly Frame[], records: readonly RoomRecord[]): string[] {
-  const expected = past.slice((records[0]?.seq ?? 1) - 1)
+/** What was told is what is expected, without a hole and without a double. */
+function judgeRecords(name: string, expected: readonly Frame[], records: readonly RoomRecord[]): string[] {
   const isSame =
     records.length === expected.length &&
     records.every(({ seq, event }, i) => seq === expected[i]?.seq && isDeepStrictEqual(event, expected[i]?.event))
-  return isSame && records.length > 0
-    ? []
-    : [`${name}: ${records.length} records were told, ${expected.length} are there`]
+  return isSame ? [] : [`${name}: ${records.length} records were told, ${expected.length} are there`]
 }
