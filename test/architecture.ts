@@ -162,7 +162,7 @@ const FLOORS = [
   ['occurrences', 'attendance'],
   ['draft'],
   ['dead-letter-office', 'room-requests'],
-  ['log-lmdb', 'log-verify', 'room', 'inbox', 'check/replay'],
+  ['log-lmdb', 'log-verify', 'room', 'inbox', 'check/replay', 'check/strays'],
   ['log-check'],
   ['inspection', 'inspect/lookout'],
   ['custody', 'log-tools', 'check/deploy', 'inspect/chart-command'],

@@ -428,6 +428,32 @@ export const schemas = { event: {} }\n`
   await t.rejects(lookAtMachineFiles(other), { message: `${other}: no machine file (.ts or .js) in it` })
 })
 
+t.test('CHECK-1 what a file began as it was loaded, and fails later, is told with its line', async (t) => {
+  const later = `${HEAD}export const began = 1\nvoid new Promise((_, reject) => setTimeout(() => reject(new Error('too late')), 5))\n`
+  const folder = folderWith(t, {
+    'atonce.ts': `${PLAIN}void Promise.reject(new RangeError('lost'))\n`,
+    'late.ts': later + PLAIN.slice(HEAD.length),
+    'nameless.ts': `${PLAIN}setTimeout(() => {\n  throw 7\n}, 5)\n`,
+    'patient.ts': `${PLAIN}await new Promise((resolve) => setTimeout(resolve, 100))\n`,
+  })
+  const { code, said, complained } = await check(folder)
+  const words = 'what it began as it was loaded failed while nobody waited for it:'
+  t.equal(code, 1)
+  t.match(said, [/^atonce /, /^late /, /^nameless /, /^patient /])
+  t.strictSame([...complained].sort(), [
+    `${folder}/atonce.ts:3  ${words} RangeError: lost; await it, or catch it`,
+    `${folder}/late.ts:3  ${words} Error: too late; await it, or catch it`,
+    `a machine file  ${words} it threw: 7; await it, or catch it`,
+  ])
+  t.match(await check(folder, '--json'), { code: 1, said: ['{', '  "ok": false,'] })
+})
+
+t.test('CHECK-3 a folder is no machine file, whatever it is called', async (t) => {
+  const folder = folderWith(t, { 'fine.ts': PLAIN })
+  mkdirSync(join(folder, 'other.ts'))
+  t.match(await check(folder), { code: 0, said: [/^fine /], complained: [] })
+})
+
 t.test('CHECK-3 the machines of the project are without a mistake; a folder without any is refused', async (t) => {
   t.match(await check(), { code: 0, said: [/^auction {2}version 1, 4 states, events: bid, offer$/], complained: [] })
   const empty = folderWith(t, {})

@@ -8,6 +8,7 @@ import type { LoadedFile, MachineFile } from '../machine-file.ts'
 import { checkDeployment, isBad, tellVerdicts } from './deploy.ts'
 import { isOneFile, type Look, lookAtMachineFiles, mistakesOf, tell } from './load.ts'
 import { nodesOf } from './names.ts'
+import { Strays } from './strays.ts'
 
 export const CHECK_USAGE = `chartroom check [folder or file]   find the mistakes in machine files, each with its line
 chartroom check --deploy           replay the stored rooms of --data under the machine files as they are now`
@@ -25,8 +26,11 @@ type Print = (line: string) => void
 
 /** @returns whether everything is as it should be. @throws where there is nothing to look at. */
 export async function checkCommand(options: CheckOptions, print: Print, complain: Print): Promise<boolean> {
+  const strays = new Strays()
   const looks = await lookAtMachineFiles(options.folder)
-  const isSound = looks.every(({ file }) => file)
+  const strayed = await strays.told(looks)
+  for (const line of strayed) complain(line)
+  const isSound = strayed.length === 0 && looks.every(({ file }) => file)
   if (!options.deploy || !isSound) {
     if (options.json) print(JSON.stringify({ ok: isSound, files: looks.map(asJson) }, null, 2))
     else for (const line of looks.flatMap(tellLook)) print(line)
@@ -35,7 +39,9 @@ export async function checkCommand(options: CheckOptions, print: Print, complain
   const files = new Map(looks.map(({ name, file }) => [name, file as LoadedFile]))
   const machine = isOneFile(options.folder) ? looks[0]?.name : undefined
   const verdicts = await checkDeployment({ ...options, files, machine, onProgress: complain })
-  const isAsBefore = !verdicts.some(isBad)
+  const late = await strays.told(looks)
+  for (const line of late) complain(line)
+  const isAsBefore = late.length === 0 && !verdicts.some(isBad)
   if (options.json) print(JSON.stringify({ ok: isAsBefore, rooms: verdicts }, null, 2))
   else for (const line of tellVerdicts(verdicts)) print(line)
   return isAsBefore

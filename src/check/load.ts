@@ -82,12 +82,15 @@ export function machineFiles(path: string): string[] {
       .filter(isMachineFile)
       .sort()
       .map((file) => join(path, file))
+      .filter((file) => !isFolder(file))
   } catch (error) {
     throw new MachineFileError(`${path}: ${(error as Error).message}; name the folder with --machines`)
   }
 }
 
 const isMachineFile = (file: string): boolean => /\.(ts|js)$/.test(file) && !file.endsWith('.d.ts')
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
 /** Whether this is a file and no folder of them. */
 export const isOneFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
