@@ -3,14 +3,17 @@
  *
  * The lock is a name in Linux's abstract socket namespace: the kernel lets it go with the process, however that ends,
  * so `kill -9` leaves nothing to clean up. Elsewhere it is a named pipe (Windows) or a socket file that the successor
- * of a dead server takes over.
+ * of a dead server takes over. A container may not see the names of another: where there is flock(1), a file in the folder
+ * is locked as well (docs/decisions/0005).
  */
-import { mkdirSync, rmSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export interface Lock {
+  /** Once; after that it does nothing. */
   release(): void
 }
 
@@ -23,9 +26,35 @@ export async function lockFolder(folder: string): Promise<Lock> {
   const { dev, ino } = statSync(folder)
   const path = addressOf(`chartroom-${dev}-${ino}`)
   const server = (await listenOn(path)) ?? (await takeOver(path))
-  if (!server) throw new Error(`${folder} is in use by another server; stop it, or choose another folder with --data`)
+  const file = server && lockFile(join(folder, 'server.lock'))
+  if (!server || file === undefined) {
+    server?.close()
+    throw new Error(`${folder} is in use by another server; stop it, or choose another folder with --data`)
+  }
   server.unref()
-  return { release: () => void server.close() }
+  let held: number | undefined = file
+  return {
+    release: () => {
+      if (held !== undefined) closeSync(held)
+      held = undefined
+      server.close()
+    },
+  }
+}
+
+/** What `flock -n` ends with where somebody else holds the lock. */
+const HELD = 1
+
+/**
+ * The lock is on the open file itself, which the program is handed: it holds until this process has closed it, however it
+ * ends. Without the program, or on a disk that knows no locks, the file is open and no more.
+ */
+function lockFile(path: string): number | undefined {
+  const file = openSync(path, 'a', 0o600)
+  const { status } = spawnSync('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', file] })
+  if (status !== HELD) return file
+  closeSync(file)
+  return undefined
 }
 
 function addressOf(name: string): string {

@@ -2,7 +2,7 @@
  * Options, from three places and checked once; and what a server refuses to start with, in a process of its own,
  * with one line for the operator.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -447,6 +447,7 @@ t.test('CONF-20 a lock that was let go can be taken at once, and one folder does
     lock.release()
   }
   other.release()
+  t.doesNotThrow(() => other.release(), 'and again is nothing')
 })
 
 t.test('CONF-21 a folder is the same by whatever name', async (t) => {
@@ -457,6 +458,38 @@ t.test('CONF-21 a folder is the same by whatever name', async (t) => {
   for (const name of [aside, `${folder}/`, relative(process.cwd(), folder)]) await t.rejects(lockFolder(name), /in use/)
   lock.release()
 })
+
+const unshare = ['unshare', '--net', '--map-root-user']
+const hasNamespaces = spawnSync(unshare[0] as string, [...unshare.slice(1), 'flock', '--version']).status === 0
+
+t.test(
+  'CONF-26 a folder is held for other network namespaces as well, and kill -9 lets it go there',
+  { skip: !hasNamespaces && 'no namespaces, or no flock' },
+  async (t) => {
+    const folder = temporaryFolder(t)
+    const hold = `
+    const { lockFolder } = await import('./src/lock.ts')
+    await lockFolder(${JSON.stringify(folder)}).then(() => console.log('held'), ({ message }) => console.log(message))
+    setInterval(() => {}, 1000)`
+    const elsewhere = async (): Promise<[said: string, child: ChildProcess]> => {
+      const script = ['--import', 'tsx', '--input-type=module', '--eval', hold]
+      const [command = '', ...args] = [...unshare, process.execPath, ...script]
+      const child = spawn(command, args, { cwd: ROOT })
+      t.teardown(() => child.kill('SIGKILL'))
+      return [String((await once(child.stdout, 'data'))[0]).trim(), child]
+    }
+    const lock = await lockFolder(folder)
+    t.match(await elsewhere(), [/in use by another server/])
+    lock.release()
+    const [said, child] = await elsewhere()
+    t.equal(said, 'held')
+    await t.rejects(lockFolder(folder), /in use by another server/)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const again = await lockFolder(folder)
+    again.release()
+  },
+)
 
 t.test('CONF-22 kill -9 lets a folder go', async (t) => {
   const folder = temporaryFolder(t)
