@@ -566,12 +566,7 @@ t.test('the feed', async (t) => {
     await send(ann, room, 'switch')
     const before = effects().length
     const eye = await look(t, server)
-    const events = [
-      { type: 'switch' },
-      { type: 'dance' },
-      { type: 'xstate.after.patience.light.on' },
-      { type: 'switch' },
-    ]
+    const events = [{ type: 'switch' }, { type: 'dance' }, { type: 'xstate.init' }, { type: 'switch' }]
     const { steps } = await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 1, events })
     t.match(steps, [
       {
@@ -589,6 +584,25 @@ t.test('the feed', async (t) => {
     t.equal(effects().length, before)
     t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), { last: 2 })
     t.match(await eye.ask({ type: 'fork', actor: `room:${room}`, seq: 9, events }), { code: 'unknown_seq' })
+  })
+
+  t.test('a delay that is pending in a fork ends there at its time, any other is refused', async (t) => {
+    const room = 'light/patient'
+    await send(ann, room, 'switch')
+    const eye = await look(t, server)
+    const { timers } = await eye.ask({ type: 'watch', actor: `room:${room}` })
+    const { dueAt } = timers[0]
+    const patience = { type: 'xstate.after.patience.light.on' }
+    const forked = async (seq: number, ...events: object[]): Promise<Frame[]> =>
+      (await eye.ask({ type: 'fork', actor: `room:${room}`, seq, events })).steps
+    const [ended, again, on, off] = await forked(2, patience, patience, { type: 'switch' }, patience)
+    t.match(ended, { accepted: true, time: dueAt, value: 'off', edges: ['light.on:1'], timers: [] })
+    t.match(again, { accepted: false, why: 'no such delay is pending here', value: 'off' })
+    t.match(on, { accepted: true, time: dueAt, timers: [{ dueAt: dueAt + 60_000 }] }, 'the clock goes on from there')
+    t.match(off, { accepted: true, time: dueAt + 60_000, value: 'off' })
+    t.match(await forked(1, patience), [{ accepted: false, why: 'no such delay is pending here' }])
+    t.match(await forked(2, { ...patience, more: 1 }), [{ accepted: false }], 'it is its name alone')
+    t.match(await eye.ask({ type: 'history', actor: `room:${room}` }), { last: 2 })
   })
 
   t.test('a fork tells nothing of what a machine throws, which may be what is hidden', async (t) => {

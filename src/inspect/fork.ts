@@ -1,5 +1,6 @@
 /**
- * What would have been: the rest of an idea, from a moment of a room's past on, in memory alone.
+ * What would have been: the rest of an idea, from a moment of a room's past on, in memory alone. Events of the idea are sent
+ * by who has it, or are delays that end.
  *
  * Always true: nothing is stored and no effect runs; the room itself never hears of it. What a machine throws is told to
  * nobody. Between two events the rest of the server has its turn; an event that never ends cannot be stopped.
@@ -8,8 +9,9 @@ import { setImmediate } from 'node:timers/promises'
 import type { Principal } from '../auth.ts'
 import type { RoomDocument, RoomState } from '../document.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
+import type { Delay } from '../folded.ts'
 import type { Logger } from '../logger.ts'
-import type { Hosted, Machine } from '../machine.ts'
+import type { Hosted, Machine, Step } from '../machine.ts'
 import type { RoomEvent } from '../protocol.ts'
 import { NO_DOWNTIME } from '../uptime.ts'
 import type { ChartIndex } from './configuration.ts'
@@ -60,6 +62,8 @@ class Line {
   readonly #hosted: Hosted
   #state: RoomState
   #seq: number
+  /** The idea's own clock: it waits for a delay, and never goes back. */
+  #now = 0
 
   /** @throws what the machine throws */
   constructor(document: RoomDocument, seq: number, who: Principal, grounds: Grounds) {
@@ -81,6 +85,7 @@ class Line {
       event: redactor.event(event),
       accepted,
       ...(!accepted && { why }),
+      time: this.#now,
       value,
       context,
       edges: accepted ? taken(index, { before, after: index.activeOf(value), type: event.type }) : [],
@@ -91,18 +96,42 @@ class Line {
 
   /** @returns why the event makes nothing of the room. @throws what the machine throws */
   #take(event: RoomEvent): string | undefined {
+    const due = this.#pendingOf(event)
+    this.#now = Math.max(due?.dueAt ?? Date.now(), this.#now)
+    if (due) return this.#fire(due)
+    return event.type.startsWith('xstate.after.') ? 'no such delay is pending here' : this.#send(event)
+  }
+
+  /** The delay that an event without anything but its name stands for. */
+  #pendingOf(event: RoomEvent): Delay | undefined {
+    const isName = Object.keys(event).length === 1
+    return isName ? this.#state.delays.find(({ event: { type } }) => type === event.type) : undefined
+  }
+
+  /** It has waited long enough, whatever the machine makes of it. */
+  #fire(due: Delay): undefined {
+    const prepared = this.#hosted.without(this.#state, due)
+    this.#become(this.#transition(prepared, due.event, null, due.to)?.state ?? prepared)
+  }
+
+  #send(event: RoomEvent): string | undefined {
     const { access } = this.#grounds.machine
     if (access.send && access.send(this.#who, event, this.#state.snapshot) !== true)
       return `${this.#who.user} may not send it here`
     const checked = this.#grounds.machine.checkEvent(event)
     if (isFailure(checked)) return checked.message
-    const moment = { now: Date.now(), seq: this.#seq + 1 }
-    const stamped = { ...checked, from: this.#who.user, time: moment.now, seq: moment.seq }
-    const step = this.#hosted.transition(this.#state, stamped, moment)
-    if (!step) return 'it is not accepted now'
-    this.#state = step.state
-    this.#seq = moment.seq
-    return undefined
+    const step = this.#transition(this.#state, checked, this.#who.user)
+    return step ? this.#become(step.state) : 'it is not accepted now'
+  }
+
+  #transition(state: RoomState, event: RoomEvent, from: string | null, path?: string): Step | undefined {
+    const moment = { now: this.#now, seq: this.#seq + 1 }
+    return this.#hosted.transition(state, { ...event, from, time: moment.now, seq: moment.seq }, moment, path)
+  }
+
+  #become(state: RoomState): undefined {
+    this.#state = state
+    this.#seq++
   }
 }
 

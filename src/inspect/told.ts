@@ -100,6 +100,8 @@ export interface IdeaStep {
   readonly accepted: boolean
   /** Why it was not. */
   readonly why?: string
+  /** When it would happen: now, or when the delay is due. */
+  readonly time: number
   readonly value: unknown
   readonly context: unknown
   readonly edges: readonly string[]

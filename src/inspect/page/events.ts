@@ -1,4 +1,5 @@
 /** Beneath the chart: the events that are possible now, to be sent, or tried on a fork that nobody else sees. */
+import type { Timer } from '../told.ts'
 import { type ComponentChild, html, useState } from './html.ts'
 import { payloadOf, titleOf } from './phrases.ts'
 import type { Idea, Watching } from './watching.ts'
@@ -96,6 +97,9 @@ function lastPayload({ steps }: Watching, type: string): string {
 const suggested = (watching: Watching): string =>
   (watching.shown?.can ?? []).map((type) => `${type} ${lastPayload(watching, type)}`.trim()).join('\n')
 
+/** An event without properties, as a line of a fork. */
+const lineOf = (type: string): string => (/[\s{]/.test(type) ? JSON.stringify({ type }) : type)
+
 function Fork({ watching, close }: { readonly watching: Watching; readonly close: () => void }): ComponentChild {
   const [text, setText] = useState(() => suggested(watching))
   const [failure, setFailure] = useState('')
@@ -116,16 +120,32 @@ function Fork({ watching, close }: { readonly watching: Watching; readonly close
     <div class="row"><textarea class="code" rows="3" spellcheck=${false} ref=${focusOnce} aria-label="Events, one a line" placeholder=${'bid {"amount": 5}'}
       value=${text} onKeyDown=${byKey} onInput=${(event: InputEvent) => setText((event.target as HTMLTextAreaElement).value)}></textarea>
       <button class="primary" title="Ctrl+Enter">Run</button></div>
+    <${Pending} timers=${(idea?.steps[idea.at] ?? shown)?.timers ?? []} add=${(line: string) => setText(`${text}\n${line}`.trim())} />
     ${failure ? html`<output class="bad" role="status">${failure}</output>` : ''}
     ${idea ? html`<${Steps} watching=${watching} idea=${idea} />` : ''}
   </form>`
+}
+
+interface PendingProps {
+  readonly timers: readonly Timer[]
+  readonly add: (line: string) => void
+}
+
+/** The delays that a fork can let end. */
+function Pending({ timers, add }: PendingProps): ComponentChild {
+  return timers.length === 0
+    ? ''
+    : html`<div class="possible" role="group" aria-label="Pending delays"><span class="soft">Let end:</span>${timers.map(
+        ({ event }) =>
+          html`<button type="button" key=${event} class="chip" title=${event} onClick=${() => add(lineOf(event))}>${titleOf(event)}</button>`,
+      )}</div>`
 }
 
 function Steps({ watching, idea }: { readonly watching: Watching; readonly idea: Idea }): ComponentChild {
   return html`<ol class="ideas">${idea.steps.map(
     ({ event, accepted, why }, index) => html`<li key=${index}>
       <button type="button" class="chip ${index === idea.at ? 'on' : ''} ${accepted ? '' : 'refused'}" aria-pressed=${index === idea.at}
-        title=${JSON.stringify(event)} onClick=${() => watching.showIdea(index)}>${event.type}</button>
+        title=${JSON.stringify(event)} onClick=${() => watching.showIdea(index)}>${titleOf(event.type)}</button>
       ${why ? html`<span class="bad">${why}</span>` : ''}
     </li>`,
   )}</ol>`
