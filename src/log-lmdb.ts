@@ -140,14 +140,16 @@ class LmdbLog implements Log {
     this.#topics.write(topic)
   }
 
-  async read(name: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
+  async read(name: string, { after, limit, bytes = Number.POSITIVE_INFINITY }: Range): Promise<LogRecord[]> {
     const topic = this.#topics.of(name)
     if (!topic) return []
     const records: LogRecord[] = []
+    let read = 0
     for (const { key, value } of this.#store.segments.getRange(segmentsOf(topic, after + 1))) {
       records.push(...decodeSegment(unseal(place(name, key), value), after))
       if (records.at(-1)?.seq !== seqOf(key)) throw new DamagedLog(`a segment of ${name} does not end at ${seqOf(key)}`)
-      if (records.length >= limit) break
+      read += value.length
+      if (records.length >= limit || read >= bytes) break
     }
     return withoutHole(records.slice(0, limit), after, topic.trimmed)
   }
@@ -243,6 +245,8 @@ class LmdbLog implements Log {
     return value
   }
 }
+
+type Range = Parameters<Log['read']>[1]
 
 /** Characters that are written; a keyframe goes down as the newest snapshot as well. */
 const sizeOf = ({ lines, snapshot = '', keep }: Batch): number => lengthOf(lines) + snapshot.length * (keep ? 2 : 1)

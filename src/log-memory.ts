@@ -27,6 +27,8 @@ interface Topic {
   wake: number | null
 }
 
+type Range = Parameters<Log['read']>[1]
+
 const byBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other))
 
 const unborn = (): Topic => ({ last: 0, trimmed: 0, segments: [], keyframes: [], wake: null })
@@ -64,10 +66,16 @@ export class MemoryLog implements Log {
     topic.keyframes = topic.keyframes.filter(({ seq }) => seq >= topic.trimmed)
   }
 
-  async read(name: string, { after, limit }: { after: number; limit: number }): Promise<LogRecord[]> {
-    const { segments, trimmed } = this.#topic(name) ?? { segments: [], trimmed: 0 }
-    const records = segments.flatMap(({ bytes }) => decodeSegment(bytes, after)).slice(0, limit)
-    return withoutHole(records, after, trimmed)
+  async read(name: string, { after, limit, bytes = Number.POSITIVE_INFINITY }: Range): Promise<LogRecord[]> {
+    const { segments, trimmed } = this.#topic(name) ?? unborn()
+    const records: LogRecord[] = []
+    let read = 0
+    for (const segment of segments.filter(({ last }) => last > after)) {
+      records.push(...decodeSegment(segment.bytes, after))
+      read += segment.bytes.length
+      if (records.length >= limit || read >= bytes) break
+    }
+    return withoutHole(records.slice(0, limit), after, trimmed)
   }
 
   async last(name: string): Promise<number> {

@@ -75,10 +75,10 @@ export interface Log {
   /** Resolves when the storage takes writes. @throws as `commit` */
   probe(): Promise<void>
   /**
-   * Records with a seq above `after`, in order, at most `limit`; where those right behind `after` were trimmed, from the
-   * first that is still held. @throws {DamagedLog}
+   * Records with a seq above `after`, in order, at most `limit`, and no more commits once those read have `bytes`; where those
+   * right behind `after` were trimmed, from the first that is still held. @throws {DamagedLog}
    */
-  read(topic: string, range: { after: number; limit: number }): Promise<LogRecord[]>
+  read(topic: string, range: { after: number; limit: number; bytes?: number }): Promise<LogRecord[]>
   /** The last seq of a topic, 0 when nothing was ever appended. */
   last(topic: string): Promise<number>
   /** The newest snapshot of a topic, or the newest at or before a seq that is still held. @throws {DamagedLog} */

@@ -1004,6 +1004,32 @@ t.test('a log that was trimmed before there were keyframes: what is not known is
   t.equal(await countAt(new Moments(log), 'light/old', 41), 41)
 })
 
+t.test('a past of large records is read some of them at a time', async (t) => {
+  const log = new MemoryLog()
+  const room = 'light/large'
+  const document = { value: {}, context: {}, children: {}, invokes: {}, delays: [], present: [] }
+  for (let seq = 1; seq <= 20; seq++) {
+    const value = seq === 1 ? document : 'x'.repeat(100_000)
+    const ops = [{ op: 'add', path: seq === 1 ? '' : '/context/text', value }]
+    const lines = [encodeLine({ seq, event: { type: 'fill' }, from: 'ann', time: seq, ops })]
+    await log.commit([{ topic: room, after: seq - 1, lines }])
+  }
+  const read = log.read.bind(log)
+  const sizes: number[] = []
+  log.read = async (...range) => {
+    const records = await read(...range)
+    sizes.push(records.length)
+    return records
+  }
+  const seqs: number[] = []
+  for await (const { record } of new Moments(log).passages(room, 0, 20)) seqs.push(record.seq)
+  t.same(
+    seqs,
+    Array.from({ length: 20 }, (_, i) => i + 1),
+  )
+  t.ok(Math.max(...sizes) <= 4, `${sizes}`)
+})
+
 t.test('a keyframe that is damaged takes the states behind it with it, and nothing else', async (t) => {
   const folder = t.testdir()
   const made = openLmdbLog(folder)

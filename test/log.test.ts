@@ -52,7 +52,7 @@ function batch(topic: string, after: number, last: number, text?: string): Batch
   return { topic, after, lines: records(after + 1, last, text).map(encodeLine) }
 }
 
-async function seqs(log: Log, topic: string, range = ALL): Promise<number[]> {
+async function seqs(log: Log, topic: string, range: Parameters<Log['read']>[1] = ALL): Promise<number[]> {
   return (await log.read(topic, range)).map(({ seq }) => seq)
 }
 
@@ -470,6 +470,15 @@ function contract(engine: string, open: (t: Test) => Log): void {
     t.strictSame(pages, [names.slice(0, 3), names.slice(3, 6), behind, []])
     t.strictSame(await log.topics('chat/', { after: 'chat/c', limit: 1 }), ['chat/z'], 'behind a name that is none')
     t.strictSame(await log.topics('chat/', { after: 'chat/z', limit: 9 }), behind)
+  })
+
+  t.test(`LOG-52 ${engine}: a read ends with the commit that has its bytes full`, async (t) => {
+    const log = open(t)
+    const text = 'x'.repeat(1000)
+    for (let after = 0; after < 12; after += 2) await log.commit([batch('chat/a', after, after + 2, text)])
+    t.strictSame(await seqs(log, 'chat/a', { after: 0, limit: 12, bytes: 1 }), [1, 2], 'one commit at least')
+    t.strictSame(await seqs(log, 'chat/a', { after: 1, limit: 12, bytes: 5000 }), counted(2, 4))
+    t.strictSame(await seqs(log, 'chat/a', { after: 4, limit: 3, bytes: 100_000 }), [5, 6, 7])
   })
 
   t.test(

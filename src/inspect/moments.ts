@@ -33,7 +33,9 @@ export interface Passage {
   readonly after: RoomDocument | undefined
 }
 
+/** Records that are read at once, and bytes of them, about. */
 const PAGE = 500
+const PAGE_BYTES = 256 * 1024
 /** States that are remembered, of all rooms together: a slider moves to and fro. */
 const REMEMBERED = 64
 
@@ -93,7 +95,7 @@ export class Moments {
     let document = start
     let stored: Moment | undefined
     for (let place = after; place < upTo; ) {
-      const page = await this.#log.read(room, { after: place, limit: Math.min(PAGE, upTo - place) })
+      const page = await this.#log.read(room, { after: place, limit: Math.min(PAGE, upTo - place), bytes: PAGE_BYTES })
       const first = page[0]?.seq
       if (first === undefined) return
       if (first !== place + 1) document = undefined
