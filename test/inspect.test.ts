@@ -1276,10 +1276,14 @@ t.test('a watch whose state cannot be read says so once, by its actor, and goes 
   }
   const told: Frame[] = []
   const behind: Watch[] = []
+  const waits: (number | undefined)[] = []
   const onto = {
     mayStep: () => true,
     tell: (frame: Frame) => told.push(frame),
-    fellBehind: (w: Watch) => behind.push(w),
+    fellBehind: (w: Watch, wait?: number) => {
+      behind.push(w)
+      waits.push(wait)
+    },
   }
   const watch = new Watch('room:light/a', sight as unknown as Sight, onto)
   await watch.begin(() => {})
@@ -1290,6 +1294,12 @@ t.test('a watch whose state cannot be read says so once, by its actor, and goes 
   now = () => Promise.reject(new Error('the disk'))
   await t.rejects(async () => behind.pop()?.refresh(), { message: 'the disk' }, 'the visitor’s log has it')
   t.same(behind, [watch], 'and it is tried again')
+  for (let i = 0; i < 4; i++)
+    await behind
+      .pop()
+      ?.refresh()
+      .catch(() => {})
+  t.same(waits, [undefined, ...[1, 2, 4, 8, 16, 32, 60, 60].map((s) => 1000 * s)], 'less and less often')
   now = async () => ({ seq: 7 })
   await behind.pop()?.refresh()
   tell(8)

@@ -48,7 +48,8 @@ export class Inspector implements Receiver, Onto, Eyes {
   readonly #link: Link
   readonly #around: InspectorSurroundings
   readonly #watches = new Map<string, Watch>()
-  readonly #behind = new Set<Watch>()
+  /** Since when each may be shown again. */
+  readonly #behind = new Map<Watch, number>()
   /** Those who wait until the socket has taken what was told. */
   readonly #patient: (() => void)[] = []
   readonly #pace = new Pace(STEPS_PER_SECOND)
@@ -147,8 +148,8 @@ export class Inspector implements Receiver, Onto, Eyes {
     this.#reply(told)
   }
 
-  fellBehind(watch: Watch): void {
-    this.#behind.add(watch)
+  fellBehind(watch: Watch, wait = 0): void {
+    this.#behind.set(watch, Date.now() + wait)
     this.#catchingUp ??= this.#around.wheel.setTimeout(() => this.#catchUp(), SECOND)
   }
 
@@ -157,9 +158,11 @@ export class Inspector implements Receiver, Onto, Eyes {
     if (this.#catchingUp) this.#around.wheel.clearTimeout(this.#catchingUp)
     this.#catchingUp = undefined
     if (this.#link.congested || this.#isOver) return
-    const behind = [...this.#behind]
-    this.#behind.clear()
-    for (const watch of behind) watch.refresh().catch((error) => this.#failed(error))
+    const now = Date.now()
+    const due = [...this.#behind].filter(([, at]) => at <= now)
+    for (const [watch] of due) this.#behind.delete(watch)
+    if (this.#behind.size > 0) this.#catchingUp = this.#around.wheel.setTimeout(() => this.#catchUp(), SECOND)
+    for (const [watch] of due) watch.refresh().catch((error) => this.#failed(error))
   }
 
   // What a tongue needs.

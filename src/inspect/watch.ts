@@ -15,12 +15,15 @@ export interface Onto {
   /** Whether one more step may be shown now. */
   mayStep(): boolean
   tell(told: Told | Failure): void
-  /** Calls `refresh` of this watch when more may be shown again. */
-  fellBehind(watch: Watch): void
+  /** Calls `refresh` of this watch when more may be shown again, after `wait` milliseconds at the earliest. */
+  fellBehind(watch: Watch, wait?: number): void
 }
 
 /** Steps that wait at most while a state is being read. */
 const WAITING = 200
+/** One that cannot be read is read again after a second, then after twice as long each time, up to a minute. */
+const FIRST_WAIT = 1000
+const LONGEST_WAIT = 60_000
 
 export class Watch {
   readonly #actor: string
@@ -33,6 +36,7 @@ export class Watch {
   #isBehind = false
   /** The visitor was told that the state cannot be read. */
   #isLost = false
+  #wait = FIRST_WAIT
   #isOver = false
 
   constructor(actor: string, sight: Sight, onto: Onto) {
@@ -74,6 +78,7 @@ export class Watch {
 
   #found(state: State, last: number): void {
     this.#isLost = false
+    this.#wait = FIRST_WAIT
     const steps = state.seq - last
     if (steps > 0) this.#onto.tell({ type: 'skipped', actor: this.#actor, steps })
     this.#onto.tell({ type: 'state', ...state })
@@ -88,7 +93,8 @@ export class Watch {
   #tryAgain(): void {
     this.#waiting = undefined
     this.#isBehind = true
-    this.#onto.fellBehind(this)
+    this.#onto.fellBehind(this, this.#wait)
+    this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT)
   }
 
   stop(): void {
@@ -96,9 +102,9 @@ export class Watch {
     this.#end()
   }
 
-  /** The actor is another without a step: a fresh state says so. */
+  /** The actor is another without a step: a fresh state says so, and may be read where it could not. */
   #turned(): void {
-    if (this.#isBehind) return
+    this.#wait = FIRST_WAIT
     this.#isBehind = true
     if (!this.#waiting) this.#onto.fellBehind(this)
   }
