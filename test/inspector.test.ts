@@ -119,11 +119,11 @@ t.test('INS-7 in production the page asks for a token with the scope', async (t)
   await there(page, '.possible', 'You may look only')
 })
 
-t.test('INS-8 every machine is listed, its overview opens, and a fork lets a pending delay end', async (t) => {
-  const ann = await enter(t, 'poll/lunch')
+t.test('INS-12 every machine is listed, its overview opens, and a fork lets a pending delay end', async (t) => {
+  const ann = await enter(t, server, 'poll/lunch')
   const event = { type: 'ask', question: 'Soup?', options: ['yes', 'no'], lasts: 3_600_000 }
   await ann.ask({ type: 'send', room: 'poll/lunch', event })
-  const { page, complaints } = await look(t, server)
+  const { page, complaints } = await look(t, browser, server)
   const machine = (name: string) => page.locator('.heading', { hasText: name })
   t.match(await machine('workflow').textContent(), /workflow\s*0/, 'also one without rooms')
   await machine('poll').locator('small .dot.awake').waitFor({ state: 'attached' })
