@@ -135,7 +135,7 @@ export class Feed {
     return exported(room, lens, this.#around.machines.get(lens.machine)?.version ?? '1', this.#moments)
   }
 
-  /** Nothing goes on behind anybody's back. */
+  /** Whoever looked is gone: nothing is read any more. */
   stop(): void {
     this.#overviews.stop()
   }
