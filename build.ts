@@ -3,7 +3,7 @@
  * are served as they are. The inspector's page becomes one file, so that it is not put together again at each start.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, rmSync } from 'node:fs'
+import { cpSync, rmSync } from 'node:fs'
 import { build } from 'esbuild'
 
 const PAGE = 'src/inspect/page/page.ts'
@@ -11,6 +11,4 @@ const PAGE = 'src/inspect/page/page.ts'
 rmSync('dist', { recursive: true, force: true })
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
 cpSync('src', 'dist/src', { recursive: true, filter: (file) => !/(\.ts|tsconfig\.json)$/.test(file) })
-if (existsSync(PAGE)) {
-  await build({ entryPoints: [PAGE], outfile: `dist/${PAGE.replace('.ts', '.js')}`, bundle: true, format: 'esm' })
-}
+await build({ entryPoints: [PAGE], outfile: `dist/${PAGE.replace('.ts', '.js')}`, bundle: true, format: 'esm' })

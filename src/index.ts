@@ -2,10 +2,10 @@
 import { completeConfig, type Options } from './config.ts'
 import { type Server, start } from './server.ts'
 
-export type { Principal } from './auth.ts'
+export type { Principal } from './auth/auth.ts'
 export { type Config, ConfigError, type Options } from './config.ts'
-export type { LogRecord } from './log.ts'
-export type { MachineFile, Persisted, Policy, PublicState, StandardSchema } from './machine-file.ts'
+export type { LogRecord } from './log/log.ts'
+export type { MachineFile, Persisted, Policy, PublicState, StandardSchema } from './machine/machine-file.ts'
 export type { RoomEvent } from './protocol.ts'
 export type { Server } from './server.ts'
 

@@ -7,7 +7,7 @@
 import { type FSWatcher, readFileSync, watch } from 'node:fs'
 import { basename, dirname, extname } from 'node:path'
 import { isOneFile, lookAtMachineFile, machineFiles, mistakesOf } from './check/load.ts'
-import type { Repertoire, Takeover } from './repertoire.ts'
+import type { Repertoire, Takeover } from './room/repertoire.ts'
 
 /** Milliseconds of quiet after which a file counts as written. */
 const QUIET = 50

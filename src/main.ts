@@ -1,14 +1,14 @@
 /** The command: `init`, `start`, `dev`, `check`, `chart`, `replay`, `token`, `explain`, `log`. Says what it did on stdout, and what is wrong in one line each on stderr. */
 import { createRequire } from 'node:module'
-import { signToken } from './auth.ts'
+import { signToken } from './auth/auth.ts'
+import { developmentSecret } from './auth/development.ts'
 import { CHECK_USAGE, checkCommand } from './check/check.ts'
 import { type Config, ConfigError, optionTable, printable, readConfig } from './config.ts'
-import { developmentSecret } from './development.ts'
-import { explain } from './explain.ts'
+import { explain } from './connection/explain.ts'
 import { initApp } from './init.ts'
 import { CHART_USAGE, chartCommand } from './inspect/chart-command.ts'
 import { REPLAY_USAGE, replayCommand } from './inspect/replay-command.ts'
-import { LOG_USAGE, logCommand } from './log-tools.ts'
+import { LOG_USAGE, logCommand } from './log/log-tools.ts'
 import { MachineWatch } from './machine-watch.ts'
 import { type Server, start } from './server.ts'
 

@@ -5,7 +5,7 @@
  * Always true: a connection is counted in exactly one state; what other parts know is asked when somebody reads.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Transition } from './journal.ts'
+import type { Transition } from './connection/journal.ts'
 
 /** Figures that are looked up when they are read. */
 export interface Population {

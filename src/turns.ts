@@ -5,9 +5,10 @@
  * Always true: nobody is answered before what was decided is durable; where memory might have run ahead of the log, the
  * owner is read from the log again; while the storage refuses writes, whoever only reads is served.
  */
-import type { Commits, Participant } from './commits.ts'
+
 import { type Failure, failure } from './errors.ts'
-import { DamagedLog, StorageRefused } from './log.ts'
+import type { Commits, Participant } from './log/commits.ts'
+import { DamagedLog, StorageRefused } from './log/log.ts'
 import type { Logger } from './logger.ts'
 
 /** Requests of one turn at most, so that a hot room lets the sockets breathe. */

@@ -21,15 +21,15 @@ import {
   stopChild,
 } from 'xstate'
 import { loadMachineFiles } from '../src/check/load.ts'
-import type { RoomState } from '../src/document.ts'
-import { Run } from '../src/fold-run.ts'
 import { chartOf } from '../src/inspect/chart.ts'
 import { ChartIndex, stateName } from '../src/inspect/configuration.ts'
 import { mermaid } from '../src/inspect/mermaid.ts'
 import { serverCharts } from '../src/inspect/own-charts.ts'
 import type { ChartNode } from '../src/inspect/shapes.ts'
 import { taken } from '../src/inspect/taken.ts'
-import { Machine } from '../src/machine.ts'
+import type { RoomState } from '../src/machine/document.ts'
+import { Run } from '../src/machine/fold-run.ts'
+import { Machine } from '../src/machine/machine.ts'
 import { around } from './fixtures/here.ts'
 import { ROOT } from './fixtures/server.ts'
 

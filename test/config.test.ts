@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Config, ConfigError, optionTable, printable, readConfig } from '../src/config.ts'
-import { lockFolder } from '../src/lock.ts'
+import { lockFolder } from '../src/log/lock.ts'
 import { ROOT, ServerProcess, startServer } from './fixtures/server.ts'
 
 const SECRET = 'correct horse battery staple, 32 bytes'
@@ -468,7 +468,7 @@ t.test(
   async (t) => {
     const folder = temporaryFolder(t)
     const hold = `
-    const { lockFolder } = await import('./src/lock.ts')
+    const { lockFolder } = await import('./src/log/lock.ts')
     await lockFolder(${JSON.stringify(folder)}).then(() => console.log('held'), ({ message }) => console.log(message))
     setInterval(() => {}, 1000)`
     const elsewhere = async (): Promise<[said: string, child: ChildProcess]> => {
@@ -494,7 +494,7 @@ t.test(
 t.test('CONF-22 kill -9 lets a folder go', async (t) => {
   const folder = temporaryFolder(t)
   const hold = `
-    const { lockFolder } = await import('./src/lock.ts')
+    const { lockFolder } = await import('./src/log/lock.ts')
     await lockFolder(${JSON.stringify(folder)})
     console.log('held')
     setInterval(() => {}, 1000)`

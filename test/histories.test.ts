@@ -4,8 +4,8 @@
  */
 import t from 'tap'
 import { assign, fromPromise, setup } from 'xstate'
-import { MemoryLog } from '../src/log-memory.ts'
-import type { MachineFile } from '../src/machine-file.ts'
+import { MemoryLog } from '../src/log/log-memory.ts'
+import type { MachineFile } from '../src/machine/machine-file.ts'
 import type { Tally } from './histories/outsider.ts'
 import { play } from './histories/stage.ts'
 import type { History, Step } from './histories/steps.ts'

@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
-import type { RoomDocument } from '../src/document.ts'
-import { openLmdbLogToRead } from '../src/log-lmdb.ts'
-import { recover } from '../src/recovery.ts'
+import { openLmdbLogToRead } from '../src/log/log-lmdb.ts'
+import type { RoomDocument } from '../src/machine/document.ts'
+import { recover } from '../src/room/recovery.ts'
 import { ROOT, type ServerProcess, startServer } from './fixtures/server.ts'
 import { type Frame, Tab } from './fixtures/tab.ts'
 

@@ -9,7 +9,15 @@ import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type Database, openStore, type Store, sealEntry, sealMeta, segmentKey, topicKey } from '../src/lmdb-store.ts'
+import {
+  type Database,
+  openStore,
+  type Store,
+  sealEntry,
+  sealMeta,
+  segmentKey,
+  topicKey,
+} from '../src/log/lmdb-store.ts'
 import {
   type Batch,
   type CommitResult,
@@ -22,11 +30,11 @@ import {
   type LogRecord,
   type LogSnapshot,
   withoutHole,
-} from '../src/log.ts'
-import { openLmdbLog, openLmdbLogToRead } from '../src/log-lmdb.ts'
-import { MemoryLog } from '../src/log-memory.ts'
-import { verify } from '../src/log-verify.ts'
-import { place, seal } from '../src/seal.ts'
+} from '../src/log/log.ts'
+import { openLmdbLog, openLmdbLogToRead } from '../src/log/log-lmdb.ts'
+import { MemoryLog } from '../src/log/log-memory.ts'
+import { verify } from '../src/log/log-verify.ts'
+import { place, seal } from '../src/log/seal.ts'
 import { flip, tamper } from './fixtures/damage.ts'
 import { ROOT } from './fixtures/server.ts'
 

@@ -1,7 +1,7 @@
 /** How much of a room's log is kept: by count, by size, and by age; and which states of its past. */
 import fc from 'fast-check'
 import t from 'tap'
-import { Retention, type RetentionPolicy } from '../src/retention.ts'
+import { Retention, type RetentionPolicy } from '../src/log/retention.ts'
 
 const HOUR = 3_600_000
 

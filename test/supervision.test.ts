@@ -1,8 +1,8 @@
 /** One dies alone: faults put into the hands of charts, in a server of this very process, over real sockets. */
 import t from 'tap'
-import { Connection } from '../src/connection.ts'
-import { Revocations } from '../src/revocations.ts'
-import { Session } from '../src/sessions.ts'
+import { Revocations } from '../src/auth/revocations.ts'
+import { Connection } from '../src/connection/connection.ts'
+import { Session } from '../src/connection/sessions.ts'
 import { sabotage, serverHere } from './fixtures/here.ts'
 import { tokenFor } from './fixtures/server.ts'
 import { Service } from './fixtures/service.ts'

@@ -1,8 +1,8 @@
 /** What a room does though nobody asks: its delays come due, and those whom a crash left in it have left. */
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { LogRecord } from '../src/log.ts'
-import { openLmdbLogToRead } from '../src/log-lmdb.ts'
+import type { LogRecord } from '../src/log/log.ts'
+import { openLmdbLogToRead } from '../src/log/log-lmdb.ts'
 import { ROOT, type ServerProcess, startServer } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 

@@ -4,11 +4,11 @@
  * Always true: no effect is run and nothing is stored; what depends on the room's name may be otherwise in another room,
  * and is a note.
  */
-import type { RoomDocument } from '../document.ts'
-import { Machine } from '../machine.ts'
-import type { LoadedFile } from '../machine-file.ts'
+import type { RoomDocument } from '../machine/document.ts'
+import { Machine } from '../machine/machine.ts'
+import type { LoadedFile } from '../machine/machine-file.ts'
+import { NO_DOWNTIME } from '../machine/uptime.ts'
 import { sealJson } from '../patch.ts'
-import { NO_DOWNTIME } from '../uptime.ts'
 import { isPlain } from './config.ts'
 
 /** What is wrong with a first state. */

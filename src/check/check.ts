@@ -4,7 +4,7 @@
  * Always true: nothing is changed and nothing is served; every mistake is a line, and any of them makes the exit code 1.
  */
 
-import type { LoadedFile, MachineFile } from '../machine-file.ts'
+import type { LoadedFile, MachineFile } from '../machine/machine-file.ts'
 import { checkDeployment, isBad, tellVerdicts } from './deploy.ts'
 import { isOneFile, type Look, lookAtMachineFiles, mistakesOf, tell } from './load.ts'
 import { nodesOf } from './names.ts'

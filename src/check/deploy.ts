@@ -7,14 +7,14 @@
  */
 import { existsSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
-import { Inspection } from '../inspection.ts'
-import { logFile } from '../lmdb-store.ts'
-import { DamagedLog, type Log, recordsAfter } from '../log.ts'
-import { openLmdbLogToRead } from '../log-lmdb.ts'
-import { Machine } from '../machine.ts'
-import type { LoadedFile } from '../machine-file.ts'
+import { Inspection } from '../log/inspection.ts'
+import { logFile } from '../log/lmdb-store.ts'
+import { DamagedLog, type Log, recordsAfter } from '../log/log.ts'
+import { openLmdbLogToRead } from '../log/log-lmdb.ts'
+import { Machine } from '../machine/machine.ts'
+import type { LoadedFile } from '../machine/machine-file.ts'
 import { PatchError } from '../patch.ts'
-import { oldestOf } from '../recovery.ts'
+import { oldestOf } from '../room/recovery.ts'
 import { type Change, type Difference, Replay } from './replay.ts'
 
 /** What became of one room. */

@@ -6,9 +6,9 @@
  * note. Each says what to write instead.
  */
 import { type AnyStateMachine, StateMachine } from 'xstate'
-import { DEFAULT_POLICY, type MachineFile } from '../machine-file.ts'
+import { DEFAULT_POLICY, type MachineFile } from '../machine/machine-file.ts'
+import { TIMER_POLICIES } from '../machine/uptime.ts'
 import { nearest } from '../nearest.ts'
-import { TIMER_POLICIES } from '../uptime.ts'
 import { strangeKeys } from './keys.ts'
 import { hasUnseen, type Kind, machinesOf, missingNames, nodesOf, type Reference } from './names.ts'
 import { unreachable } from './reach.ts'

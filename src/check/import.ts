@@ -4,7 +4,7 @@
  * Always true: the file gets the very copy of `xstate` that the server has.
  */
 import { pathToFileURL } from 'node:url'
-import type { MachineFile } from '../machine-file.ts'
+import type { MachineFile } from '../machine/machine-file.ts'
 
 /** Whether this process reads TypeScript already, as that of a checkout does. */
 let readsTypeScript = import.meta.url.endsWith('.ts')

@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
 import type { AnyStateMachine } from 'xstate'
-import type { LoadedFile, MachineFile } from '../machine-file.ts'
+import type { LoadedFile, MachineFile } from '../machine/machine-file.ts'
 import { birthFault } from './birth.ts'
 import { type Finding, findings } from './findings.ts'
 import { importFile } from './import.ts'

@@ -4,10 +4,11 @@
  *
  * Always true: `prepared` is made by the very functions that made it when the record was written.
  */
-import { type RoomState, withPresent } from '../document.ts'
-import type { Arrival } from '../live.ts'
-import type { LogRecord } from '../log.ts'
-import type { Hosted, Machine } from '../machine.ts'
+
+import type { LogRecord } from '../log/log.ts'
+import { type RoomState, withPresent } from '../machine/document.ts'
+import type { Arrival } from '../machine/live.ts'
+import type { Hosted, Machine } from '../machine/machine.ts'
 import type { RoomEvent } from '../protocol.ts'
 
 export interface Occasion {

@@ -4,9 +4,10 @@
  * Always true: each event is taken by the room as the log has it before that event, so one difference does not bring about
  * another; nothing runs but the machine's own pure functions.
  */
-import type { RoomDocument, RoomState } from '../document.ts'
-import type { LogRecord } from '../log.ts'
-import type { Hosted, Machine } from '../machine.ts'
+
+import type { LogRecord } from '../log/log.ts'
+import type { RoomDocument, RoomState } from '../machine/document.ts'
+import type { Hosted, Machine } from '../machine/machine.ts'
 import { applyPatch, diff, sealJson, valueAt } from '../patch.ts'
 import { type Occasion, occasionsOf } from './occasion.ts'
 

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { type Asset, asset, bundled } from '../asset.ts'
+import { type Asset, asset, bundled } from '../http/asset.ts'
 import { chartStyle } from './chart-style.ts'
 
 let made: Promise<ReadonlyMap<string, Asset>> | undefined

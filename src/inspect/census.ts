@@ -5,9 +5,9 @@
  * and the rest of the server has its turn in between. Of 100,000 rooms that is a few milliseconds at a time.
  */
 import { setImmediate } from 'node:timers/promises'
-import type { Log } from '../log.ts'
-import type { Machine } from '../machine.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Log } from '../log/log.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { Rooms } from '../room/rooms.ts'
 import type { Tally } from './told.ts'
 
 export interface CensusSurroundings {

@@ -1,7 +1,7 @@
 /** The command `chart`: the chart of a machine, for a README or another program. Prints it, and changes nothing. */
 import { join } from 'node:path'
 import { isOneFile, lookAtMachineFiles, mistakesOf } from '../check/load.ts'
-import type { LoadedFile } from '../machine-file.ts'
+import type { LoadedFile } from '../machine/machine-file.ts'
 import { chartOf } from './chart.ts'
 import { mermaid } from './mermaid.ts'
 import { serverCharts } from './own-charts.ts'

@@ -4,9 +4,10 @@
  *
  * Always true: what `policy.redact` names is hidden, and the lines of which that is so say it.
  */
-import type { RoomDocument } from '../document.ts'
+
 import { type Failure, failure } from '../errors.ts'
-import type { LogRecord } from '../log.ts'
+import type { LogRecord } from '../log/log.ts'
+import type { RoomDocument } from '../machine/document.ts'
 import type { Moments } from './moments.ts'
 import type { Lens } from './room-sight.ts'
 

@@ -4,12 +4,13 @@
  * Always true: a room is only ever changed by `send`, through the door that every frame comes through; a machine's code is
  * run by `send` and `fork` alone, and only for who may send; everything else reads.
  */
+
+import type { Journal } from '../connection/journal.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
-import type { Journal } from '../journal.ts'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 import type { Logger } from '../logger.ts'
-import type { Machine } from '../machine.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { Rooms } from '../room/rooms.ts'
 import { Census } from './census.ts'
 import { chartOf } from './chart.ts'
 import { ChartIndex } from './configuration.ts'

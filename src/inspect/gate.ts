@@ -7,11 +7,11 @@
  * rebinding), the `Host` is another; and what a proxy passes on comes from elsewhere.
  */
 import { BlockList, isIP } from 'node:net'
-import type { Credential, Principal, Verify } from '../auth.ts'
+import type { Credential, Principal, Verify } from '../auth/auth.ts'
 import { isLoopback } from '../config.ts'
+import { bearerOf, sameHost } from '../connection/handshake.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
-import { bearerOf, sameHost } from '../handshake.ts'
-import type { RequestHead } from '../transport.ts'
+import type { RequestHead } from '../transport/transport.ts'
 
 /** One who looks. */
 export interface Visitor {

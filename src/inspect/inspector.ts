@@ -4,13 +4,13 @@
  * Always true: nothing but `welcome` and refusals goes out before the gate has let somebody in; requests are answered in
  * their order, one at a time; while the socket is congested no step is queued for it.
  */
-import type { Verify } from '../auth.ts'
+import type { Verify } from '../auth/auth.ts'
+import { withId } from '../connection/intake.ts'
+import type { Link } from '../connection/link.ts'
 import { type CloseReason, closeCodes, type Failure, failure, isFailure } from '../errors.ts'
-import { withId } from '../intake.ts'
-import type { Link } from '../link.ts'
 import type { Logger } from '../logger.ts'
 import { type CorrelationId, correlationOf } from '../protocol.ts'
-import type { Receiver, Socket } from '../transport.ts'
+import type { Receiver, Socket } from '../transport/transport.ts'
 import type { Deadline, Wheel } from '../wheel.ts'
 import type { Feed } from './feed.ts'
 import { type Request, type Requests, read, type Told } from './frames.ts'

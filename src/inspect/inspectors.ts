@@ -4,10 +4,9 @@
  * Always true: whoever the gate does not let in is refused over HTTP, or, where the token is still to come, told nothing;
  * there are so many visitors at most, and one export at a time; no answer can be used by a page of another site.
  */
-import { answerWith } from '../asset.ts'
-import type { Credential, Verify } from '../auth.ts'
+
+import type { Credential, Verify } from '../auth/auth.ts'
 import type { Config } from '../config.ts'
-import { type Failure, failure, httpStatus, isFailure } from '../errors.ts'
 import {
   type HandshakeRules,
   refuseHandshake,
@@ -16,8 +15,10 @@ import {
   tokenOf,
   unauthorized,
   unavailable,
-} from '../handshake.ts'
-import { Link } from '../link.ts'
+} from '../connection/handshake.ts'
+import { Link } from '../connection/link.ts'
+import { type Failure, failure, httpStatus, isFailure } from '../errors.ts'
+import { answerWith } from '../http/asset.ts'
 import type { Logger } from '../logger.ts'
 import {
   type HttpAnswer,
@@ -26,7 +27,7 @@ import {
   type RequestHead,
   textAnswer,
   type Upgrade,
-} from '../transport.ts'
+} from '../transport/transport.ts'
 import type { Wheel } from '../wheel.ts'
 import { assets } from './assets.ts'
 import type { Feed } from './feed.ts'

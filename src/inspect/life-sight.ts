@@ -5,10 +5,10 @@
  */
 import type { AnyMachineSnapshot } from 'xstate'
 import { causeOf, type Ending, type Proof } from '../../machines/connection.ts'
+import type { ActorKind, Journal, LifeStep } from '../connection/journal.ts'
+import type { OnStep, Waiting } from '../connection/system.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
-import type { ActorKind, Journal, LifeStep } from '../journal.ts'
 import { diff } from '../patch.ts'
-import type { OnStep, Waiting } from '../system.ts'
 import type { ChartIndex } from './configuration.ts'
 import type { Lookout } from './lookout.ts'
 import { HIDDEN } from './redact.ts'

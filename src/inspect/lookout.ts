@@ -5,11 +5,12 @@
  * Always true: while nobody looks, neither is asked to tell anything; a listener that throws is named in the log, and the
  * room that told it goes on.
  */
-import type { RoomDocument } from '../document.ts'
-import type { ActorKind, Journal, LifeStep } from '../journal.ts'
-import type { LogRecord } from '../log.ts'
+
+import type { ActorKind, Journal, LifeStep } from '../connection/journal.ts'
+import type { LogRecord } from '../log/log.ts'
 import type { Logger } from '../logger.ts'
-import type { Onlooker } from '../room.ts'
+import type { RoomDocument } from '../machine/document.ts'
+import type { Onlooker } from '../room/room.ts'
 
 export type OnCommitted = (room: string, records: readonly LogRecord[], before: RoomDocument | undefined) => void
 export type OnTurned = (room: string) => void

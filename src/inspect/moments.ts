@@ -7,10 +7,10 @@
  * what was trimmed away cannot be rebuilt, and is never guessed.
  */
 import { setImmediate } from 'node:timers/promises'
-import type { RoomDocument } from '../document.ts'
-import type { Log, LogRecord, LogSnapshot } from '../log.ts'
+import type { Log, LogRecord, LogSnapshot } from '../log/log.ts'
+import type { RoomDocument } from '../machine/document.ts'
 import { applyPatch } from '../patch.ts'
-import { oldestOf } from '../recovery.ts'
+import { oldestOf } from '../room/recovery.ts'
 
 export interface Moment {
   readonly seq: number

@@ -6,10 +6,10 @@
  * many it tells.
  */
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import type { RoomDocument } from '../document.ts'
-import { DamagedLog, type Log } from '../log.ts'
+import { DamagedLog, type Log } from '../log/log.ts'
 import type { Logger } from '../logger.ts'
-import type { Rooms } from '../rooms.ts'
+import type { RoomDocument } from '../machine/document.ts'
+import type { Rooms } from '../room/rooms.ts'
 import type { Census } from './census.ts'
 import type { ChartIndex } from './configuration.ts'
 import type { Lookout } from './lookout.ts'

@@ -6,12 +6,12 @@
  * is asked for; a long one gives the rest of the server its turn.
  */
 import { setImmediate } from 'node:timers/promises'
-import type { Connections } from '../connections.ts'
-import type { Journal } from '../journal.ts'
-import type { Log } from '../log.ts'
-import type { Room } from '../room.ts'
-import type { Rooms } from '../rooms.ts'
-import type { Sessions } from '../sessions.ts'
+import type { Connections } from '../connection/connections.ts'
+import type { Journal } from '../connection/journal.ts'
+import type { Sessions } from '../connection/sessions.ts'
+import type { Log } from '../log/log.ts'
+import type { Room } from '../room/room.ts'
+import type { Rooms } from '../room/rooms.ts'
 import type { Census } from './census.ts'
 import { stateName } from './configuration.ts'
 import type { Wish } from './frames.ts'

@@ -5,7 +5,7 @@
  * Always true: redacted operations make of a redacted document what the operations make of the document, redacted; what
  * holds nothing to hide is the same object.
  */
-import type { RoomDocument } from '../document.ts'
+import type { RoomDocument } from '../machine/document.ts'
 import type { Operation } from '../patch.ts'
 import type { RoomEvent } from '../protocol.ts'
 

@@ -6,8 +6,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { type Difference, Replay } from '../check/replay.ts'
-import type { RoomDocument } from '../document.ts'
-import { Machine } from '../machine.ts'
+import type { RoomDocument } from '../machine/document.ts'
+import { Machine } from '../machine/machine.ts'
 import { applyPatch } from '../patch.ts'
 import { machineNamed } from './chart-command.ts'
 import { stateName } from './configuration.ts'

@@ -4,11 +4,12 @@
  * Always true: what is shown is durable; what the machine's `policy.redact` names is hidden in all of it. A `view` does not
  * count here: who may inspect sees what rooms hold.
  */
-import type { RoomDocument } from '../document.ts'
+
 import { type Failure, failure, isFailure } from '../errors.ts'
-import { DamagedLog, type LogRecord } from '../log.ts'
+import { DamagedLog, type LogRecord } from '../log/log.ts'
+import type { RoomDocument } from '../machine/document.ts'
 import { applyPatch } from '../patch.ts'
-import type { Rooms } from '../rooms.ts'
+import type { Rooms } from '../room/rooms.ts'
 import type { ChartIndex } from './configuration.ts'
 import type { Lookout } from './lookout.ts'
 import type { Extent, Moment, Moments, Passage } from './moments.ts'

@@ -3,9 +3,9 @@
  *
  * Always true: whoever waits takes no seat from anybody who has a token; who has left is counted nowhere.
  */
-import { Addresses, type AddressLimits } from '../addresses.ts'
-import { unavailable } from '../handshake.ts'
-import type { HttpAnswer } from '../transport.ts'
+import { Addresses, type AddressLimits } from '../connection/addresses.ts'
+import { unavailable } from '../connection/handshake.ts'
+import type { HttpAnswer } from '../transport/transport.ts'
 import type { Wheel } from '../wheel.ts'
 
 const MAX_SEATED = 16

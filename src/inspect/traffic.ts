@@ -3,8 +3,9 @@
  *
  * Always true: a room that was put somewhere is followed by what it commits, so that it is read once and never again.
  */
-import type { RoomDocument } from '../document.ts'
-import type { LogRecord } from '../log.ts'
+
+import type { LogRecord } from '../log/log.ts'
+import type { RoomDocument } from '../machine/document.ts'
 import { applyPatch } from '../patch.ts'
 import type { ChartIndex } from './configuration.ts'
 import { taken } from './taken.ts'

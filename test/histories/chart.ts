@@ -6,7 +6,7 @@
  */
 import fc from 'fast-check'
 import { type AnyStateMachine, fromPromise, raise, setup } from 'xstate'
-import type { MachineFile } from '../../src/machine-file.ts'
+import type { MachineFile } from '../../src/machine/machine-file.ts'
 import { type Context, EDITS, type Edit, edit, type Given } from './edits.ts'
 import { SIGHTS, type Sight, viewOf } from './sights.ts'
 

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import jsonpatch from 'fast-json-patch'
-import type { Principal } from '../../src/auth.ts'
+import type { Principal } from '../../src/auth/auth.ts'
 import type { Failure } from '../../src/errors.ts'
 import type { JoinMode, ServerFrames } from '../../src/protocol.ts'
-import type { JoinedRoom, Subscriber } from '../../src/subscription.ts'
-import type { Delivery } from '../../src/transport.ts'
+import type { JoinedRoom, Subscriber } from '../../src/room/subscription.ts'
+import type { Delivery } from '../../src/transport/transport.ts'
 import { type Truth, toJson } from './truth.ts'
 
 export interface Held {

@@ -1,5 +1,5 @@
 /** What of a generated chart its machine's `view` and `viewEvent` show, and to whom. */
-import type { MachineFile, PublicState } from '../../src/machine-file.ts'
+import type { MachineFile, PublicState } from '../../src/machine/machine-file.ts'
 import type { Context } from './edits.ts'
 
 export const SIGHTS = ['all', 'all', 'own', 'own without events', 'scoped', 'copied', 'throwing'] as const

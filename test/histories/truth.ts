@@ -4,11 +4,18 @@
  */
 import assert from 'node:assert/strict'
 import jsonpatch from 'fast-json-patch'
-import type { Principal } from '../../src/auth.ts'
-import type { RoomDocument } from '../../src/document.ts'
-import { type Batch, type CommitResult, decodeLine, type Log, type LogRecord, type LogSnapshot } from '../../src/log.ts'
-import type { Machine } from '../../src/machine.ts'
-import { NO_DOWNTIME } from '../../src/uptime.ts'
+import type { Principal } from '../../src/auth/auth.ts'
+import {
+  type Batch,
+  type CommitResult,
+  decodeLine,
+  type Log,
+  type LogRecord,
+  type LogSnapshot,
+} from '../../src/log/log.ts'
+import type { RoomDocument } from '../../src/machine/document.ts'
+import type { Machine } from '../../src/machine/machine.ts'
+import { NO_DOWNTIME } from '../../src/machine/uptime.ts'
 
 export const toJson = <T>(value: T): T => JSON.parse(JSON.stringify(value ?? null))
 

@@ -4,8 +4,8 @@
  * What was asked, told and stored is a history, and `check` judges it.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { LogRecord } from '../../src/log.ts'
-import { openLmdbLog } from '../../src/log-lmdb.ts'
+import type { LogRecord } from '../../src/log/log.ts'
+import { openLmdbLog } from '../../src/log/log-lmdb.ts'
 import { Dice } from '../fixtures/dice.ts'
 import { ServerProcess, tokenFor } from '../fixtures/server.ts'
 import type { Frame } from '../fixtures/tab.ts'

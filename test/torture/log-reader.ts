@@ -7,9 +7,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { encodeLine, type Log, type LogRecord } from '../../src/log.ts'
-import { openLmdbLog } from '../../src/log-lmdb.ts'
-import { recover } from '../../src/recovery.ts'
+import { encodeLine, type Log, type LogRecord } from '../../src/log/log.ts'
+import { openLmdbLog } from '../../src/log/log-lmdb.ts'
+import { recover } from '../../src/room/recovery.ts'
 
 /** Milliseconds after which reading a small log is a hang. */
 const PATIENCE = 20_000

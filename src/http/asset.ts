@@ -1,0 +1,50 @@
+/**
+ * A file that is made for browsers and kept in memory, and the answer to who asks for it. Modules are bundled, from the
+ * TypeScript of a checkout as from the JavaScript of the package: the only importer of esbuild.
+ */
+import { createHash } from 'node:crypto'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { HttpAnswer, RequestHead } from '../transport/transport.ts'
+
+export interface Asset {
+  readonly type: string
+  readonly body: Uint8Array
+  /** Another one where the body is another (RFC 9110 8.8.3). */
+  readonly etag: string
+}
+
+export function asset(type: string, body: Uint8Array): Asset {
+  const digest = createHash('sha256').update(body).digest('base64url')
+  return { type: type.startsWith('text/') ? `${type}; charset=utf-8` : type, body, etag: `"${digest.slice(0, 16)}"` }
+}
+
+/** A module and all that it imports, as one. @param module its URL without the ending, which is that of this file */
+export async function bundled(module: URL): Promise<Asset> {
+  const { build } = await import('esbuild')
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(module) + extname(import.meta.url)],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    charset: 'utf8',
+    legalComments: 'none',
+    write: false,
+  })
+  return asset('text/javascript', outputFiles[0]?.contents ?? new Uint8Array())
+}
+
+/** The file, or that the browser has it: it asks each time, since a deploy may have changed it. */
+export function answerWith(file: Asset, request: RequestHead, more: Readonly<Record<string, string>> = {}): HttpAnswer {
+  const headers = {
+    'Content-Type': file.type,
+    ETag: file.etag,
+    'X-Content-Type-Options': 'nosniff',
+    'Cache-Control': 'no-cache',
+    ...more,
+  }
+  return request.header('if-none-match') === file.etag
+    ? { status: 304, headers }
+    : { status: 200, headers, body: file.body }
+}
