@@ -3,7 +3,8 @@
  * the files in one folder.
  *
  * SHIM_FOLDER   the files in this folder are watched; it stands there as open() is given it
- * SHIM_TRACE    where each write, with its bytes, and each sync is noted, in the order of the calls
+ * SHIM_TRACE    where each write, with its bytes, and each sync is noted, in the order of the calls; of this process
+ *               alone, as its children would number their files anew
  * SHIM_CONTROL  a file of six int32, shared with whoever makes the disk bad (struct control)
  *
  * What it must catch is what LMDB calls: pwrite, lseek + writev, fdatasync, and a descriptor opened O_DSYNC whose
@@ -91,6 +92,7 @@ __attribute__((constructor)) static void begin(void) {
   const char *path = getenv("SHIM_TRACE");
   folder = getenv("SHIM_FOLDER");
   if (path) trace = get_open()(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  unsetenv("SHIM_TRACE");
   path = getenv("SHIM_CONTROL");
   int fd = path ? get_open()(path, O_RDWR | O_CLOEXEC) : -1;
   if (fd < 0) return;
