@@ -35,6 +35,18 @@ export async function bundled(module: URL): Promise<Asset> {
   return asset('text/javascript', outputFiles[0]?.contents ?? new Uint8Array())
 }
 
+/** Makes it when it is first asked for, and once; a failure is forgotten, so that whoever asks next has another chance. */
+export function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+}
+
 /** The file, or that the browser has it: it asks each time, since a deploy may have changed it. */
 export function answerWith(file: Asset, request: RequestHead, more: Readonly<Record<string, string>> = {}): HttpAnswer {
   const headers = {

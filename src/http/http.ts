@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { isLoopback } from '../config.ts'
 import { refuseHandshake } from '../connection/handshake.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer as json, textAnswer as text } from '../transport/transport.ts'
-import { type Asset, answerWith, bundled } from './asset.ts'
+import { answerWith, bundled, once } from './asset.ts'
 import { pageOf } from './pages.ts'
 
 /** What the routes need of the server. */
@@ -49,13 +49,10 @@ export function createSite(site: Site): Route {
   }
 }
 
-let client: Promise<Asset> | undefined
+/** `chartroom/client` as one module. */
+const client = once(() => bundled(new URL('../client/client', import.meta.url)))
 
-/** `chartroom/client` as one module, made when a page first asks for it. */
-async function clientFor(request: HttpRequest): Promise<HttpAnswer> {
-  client ??= bundled(new URL('../client/client', import.meta.url))
-  return answerWith(await client, request)
-}
+const clientFor = async (request: HttpRequest): Promise<HttpAnswer> => answerWith(await client(), request)
 
 /** The `Host` is looked at as well, so that a foreign page cannot ask through a name of its own (DNS rebinding). */
 async function developmentToken({ issueToken }: Site, request: HttpRequest): Promise<HttpAnswer> {

@@ -4,18 +4,11 @@
  */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { type Asset, asset, bundled } from '../http/asset.ts'
+import { type Asset, asset, bundled, once } from '../http/asset.ts'
 import { chartStyle } from './chart-style.ts'
 
-let made: Promise<ReadonlyMap<string, Asset>> | undefined
-
 /** By file name; the page itself has none. */
-export function assets(): Promise<ReadonlyMap<string, Asset>> {
-  made ??= makeAssets()
-  return made
-}
-
-async function makeAssets(): Promise<ReadonlyMap<string, Asset>> {
+export const assets = once(async (): Promise<ReadonlyMap<string, Asset>> => {
   const worker = createRequire(import.meta.url).resolve('elkjs/lib/elk-worker.min.js')
   const [page, icon, script, style, elk] = await Promise.all([
     readFile(here('index.html')),
@@ -31,6 +24,6 @@ async function makeAssets(): Promise<ReadonlyMap<string, Asset>> {
     ['page.css', asset('text/css', Buffer.from(`${style}\n${chartStyle}`))],
     ['elk-worker.js', asset('text/javascript', elk)],
   ])
-}
+})
 
 const here = (file: string): URL => new URL(`./page/${file}`, import.meta.url)

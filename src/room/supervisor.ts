@@ -49,7 +49,7 @@ export class Supervisor {
   #fail(): void {
     this.#hasGivenUp = true
     const { failures, period } = this.#intensity
-    const why = `its machine threw ${failures} times within ${period / 1000} s`
+    const why = `its machine threw ${failures === 1 ? 'once' : `${failures} times`} within ${period / 1000} s`
     this.#logger.error({ room: this.#room, file: this.#machine.file }, `a room failed: ${why}`)
     this.#giveUp(failure('room_failed', `${this.#room} failed: ${why}; its operator can revive it`))
   }
