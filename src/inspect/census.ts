@@ -19,6 +19,8 @@ export interface CensusSurroundings {
 /** Milliseconds for which the names of the stored rooms are known, and those for which a count holds. */
 const NAMES_KNOWN = 2000
 const COUNTS_HOLD = 1000
+/** Milliseconds after which names that nobody asks for are let go. */
+const FORGOTTEN = 60_000
 /** Names that are read, and rooms in memory that are gone through, in one go. */
 const PAGE = 1000
 const AT_ONCE = 100
@@ -31,8 +33,9 @@ interface Known {
 
 export class Census {
   readonly #around: CensusSurroundings
-  #known: Known = { names: new Map(), all: new Set() }
+  #known = nothing()
   #knownUntil = 0
+  #forgetting: NodeJS.Timeout | undefined
   #reading: Promise<void> | undefined
   #tallied: Promise<readonly Tally[]> = Promise.resolve([])
   #talliedUntil = 0
@@ -43,6 +46,8 @@ export class Census {
 
   /** The names of each machine's rooms, sorted: those stored as they were up to two seconds ago, and those in memory. */
   async names(): Promise<ReadonlyMap<string, readonly string[]>> {
+    this.#forgetting ??= setTimeout(() => this.#forget(), FORGOTTEN).unref()
+    this.#forgetting.refresh()
     if (Date.now() >= this.#knownUntil) {
       this.#reading ??= this.#read().finally(() => {
         this.#reading = undefined
@@ -51,6 +56,11 @@ export class Census {
     }
     await this.#addYoung()
     return this.#known.names
+  }
+
+  #forget(): void {
+    this.#known = nothing()
+    this.#knownUntil = 0
   }
 
   /** How many rooms each machine has, as it was up to a second ago. */
@@ -63,7 +73,7 @@ export class Census {
   }
 
   async #read(): Promise<void> {
-    const known: Known = { names: new Map(), all: new Set() }
+    const known = nothing()
     for (const machine of [...this.#around.machines.keys()].sort()) {
       const names: string[] = []
       for await (const page of this.#stored(machine)) {
@@ -127,6 +137,8 @@ export class Census {
     }
   }
 }
+
+const nothing = (): Known => ({ names: new Map(), all: new Set() })
 
 /** `chat/lobby` is one of `chat`. */
 const machineOf = (room: string): string => room.slice(0, room.indexOf('/'))
