@@ -3,7 +3,7 @@
  *
  * Always true: nothing that is there already is changed; what is asked of npm are the versions that this one was made with.
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -25,8 +25,12 @@ export function initApp(folder: string): string {
   cpSync(join(HOME, 'starter'), folder, { recursive: true })
   // npm would keep a .gitignore to itself.
   renameSync(join(folder, 'gitignore'), join(folder, '.gitignore'))
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifestOf(folder), null, 2)}\n`)
-  return `${folder} is ready. Next:\n\n  cd ${folder}\n  npm install\n  npm run dev`
+  const own = read<Manifest>(join(HOME, 'package.json'))
+  const source = sourceOf(own.version)
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifestOf(folder, own, source), null, 2)}\n`)
+  const isPacked = !source.startsWith('file:') || existsSync(source.slice('file:'.length))
+  const steps = [...(isPacked ? [] : [`(cd ${HOME} && npm pack)`]), `cd ${folder}`, 'npm install', 'npm run dev']
+  return `${folder} is ready. Next:\n${steps.map((step) => `\n  ${step}`).join('')}`
 }
 
 function filesIn(folder: string): string[] {
@@ -38,8 +42,7 @@ function filesIn(folder: string): string[] {
   }
 }
 
-function manifestOf(folder: string): object {
-  const own = read<Manifest>(join(HOME, 'package.json'))
+function manifestOf(folder: string, own: Manifest, source: string): object {
   return {
     name:
       basename(resolve(folder))
@@ -53,17 +56,20 @@ function manifestOf(folder: string): object {
       dev: 'exec chartroom dev --public public',
       test: 'chartroom check && node --import tsx --test test/*.test.ts',
     },
-    dependencies: { chartroom: sourceOf(own.version), xstate: own.dependencies.xstate },
+    dependencies: { chartroom: source, xstate: own.dependencies.xstate },
     devDependencies: { '@types/node': own.devDependencies['@types/node'], tsx: own.dependencies.tsx },
     overrides: own.overrides,
     allowScripts: own.allowScripts,
   }
 }
 
-/** The version; or the file that this package was installed from, as npm noted it beside, since a registry may not have it. */
+/**
+ * What npm is to take this package from: its version; or the file that it was installed from, as npm noted it beside, since
+ * a registry may not have it. A checkout is packed, as an app that is linked to it would have two copies of xstate.
+ */
 function sourceOf(version: string): string {
   const modules = dirname(HOME)
-  if (basename(modules) !== 'node_modules') return `file:${HOME}`
+  if (basename(modules) !== 'node_modules') return `file:${join(HOME, `chartroom-${version}.tgz`)}`
   const { packages } = read<{ packages: Record<string, { resolved?: string } | undefined> }>(
     join(modules, '.package-lock.json'),
   )

@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -121,6 +122,19 @@ t.test('an app that it makes passes its test, checks its types, and refuses to b
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   t.equal(await run(app, 'npx', 'chartroom', '--version'), `${version}\n`)
   await t.rejects(run(folder, join(app, 'node_modules/.bin/chartroom'), 'init', 'my-app'), /my-app is not empty/)
+})
+
+t.test('an app made from a checkout takes what was packed there, and says where nothing was yet', async (t) => {
+  const made = async (name: string): Promise<string> => {
+    const told = await run(folder, process.execPath, join(checkout, 'bin/chartroom.js'), 'init', name)
+    const { dependencies } = JSON.parse(readFileSync(join(folder, name, 'package.json'), 'utf8'))
+    t.equal(dependencies.chartroom, `file:${tarball}`)
+    return told
+  }
+  t.notMatch(await made('packed'), 'npm pack')
+  renameSync(tarball, `${tarball}.away`)
+  t.teardown(() => renameSync(`${tarball}.away`, tarball))
+  t.match(await made('unpacked'), `(cd ${checkout} && npm pack)\n  cd unpacked`)
 })
 
 t.test('npm start serves its page, the playground, the inspector and a conversation', async (t) => {
