@@ -56,8 +56,12 @@ function manifestOf(folder: string, own: Manifest, source: string): object {
       dev: 'exec chartroom dev --public public',
       test: 'chartroom check && node --import tsx --test test/*.test.ts',
     },
-    dependencies: { chartroom: source, xstate: own.dependencies.xstate },
-    devDependencies: { '@types/node': own.devDependencies['@types/node'], tsx: own.dependencies.tsx },
+    dependencies: { chartroom: source, xstate: own.dependencies.xstate, zod: own.dependencies.zod },
+    devDependencies: {
+      '@types/node': own.devDependencies['@types/node'],
+      tsx: own.dependencies.tsx,
+      typescript: own.devDependencies.typescript,
+    },
     overrides: own.overrides,
     allowScripts: own.allowScripts,
   }

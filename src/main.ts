@@ -102,9 +102,10 @@ async function greet({ host, port, machines, issueToken }: Server, config: Confi
   ]
   if (issueToken && !config.production) {
     const token = await issueToken('ann')
+    const data = config.data === './data' ? '' : ` --data ${config.data}`
     lines.push(
       '',
-      'A token for the user ann, good for an hour ("npx chartroom token bob" makes one for bob):',
+      `A token for the user ann, good for an hour ("npx chartroom token bob${data}" makes one for bob):`,
       token,
       '',
       'Talk to it:',

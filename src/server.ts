@@ -18,6 +18,7 @@ import { ActorSystem } from './connection/system.ts'
 import { failure, httpStatus, isFailure } from './errors.ts'
 import { createApi } from './http/api.ts'
 import { createSite } from './http/http.ts'
+import { requireFolder } from './http/pages.ts'
 import { createRoutes } from './http/routes.ts'
 import { Inboxes } from './inbox/inboxes.ts'
 import { Feed } from './inspect/feed.ts'
@@ -72,6 +73,7 @@ export interface Parts {
  * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key or certificate.
  */
 export async function start(given: Config, parts: Parts = {}): Promise<Server> {
+  if (given.public !== undefined) requireFolder(given.public)
   const certificate = certificateFiles(given)
   let shown = certificate && readCertificate(certificate)
   const lock = await lockFolder(given.data)

@@ -448,6 +448,12 @@ t.test('CHECK-1 what a file began as it was loaded, and fails later, is told wit
   t.match(await check(folder, '--json'), { code: 1, said: ['{', '  "ok": false,'] })
 })
 
+t.test('CHECK-1 in a package that is not marked as one of modules, what to write into package.json', async (t) => {
+  const folder = folderWith(t, { 'fine.ts': PLAIN })
+  writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }')
+  t.match(await check(folder), { code: 1, said: [/fine\.ts {2}.*write "type": "module" into the package\.json/] })
+})
+
 t.test('CHECK-3 a folder is no machine file, whatever it is called', async (t) => {
   const folder = folderWith(t, { 'fine.ts': PLAIN })
   mkdirSync(join(folder, 'other.ts'))

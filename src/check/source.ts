@@ -44,9 +44,13 @@ export function loadFault(error: unknown, path: string, text: string): Fault {
   if (error instanceof SyntaxError) return syntaxFault(error, path)
   const { code } = error as NodeJS.ErrnoException
   if (code?.endsWith('_NOT_FOUND') || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return missingFault(error, path, text)
+  if (code === 'ERR_REQUIRE_CYCLE_MODULE') return { what: NO_MODULE, line: undefined }
   if (isOfXState(error)) return chartFault(error, path, text)
   return { what: `${error.name} as it is loaded: ${oneLine(error.message)}`, line: lineOfFrame(error, path) }
 }
+
+/** What Node says of a TypeScript file that is not marked as a module, in words of its own machinery. */
+const NO_MODULE = 'machine files are ES modules; write "type": "module" into the package.json above it'
 
 const oneLine = (message: string): string =>
   message

@@ -4,6 +4,7 @@
  * Always true: nothing outside the folder is served, whatever the path or a link says, and nothing whose name begins with a
  * dot.
  */
+import { statSync } from 'node:fs'
 import { readFile, realpath } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import type { HttpAnswer } from '../transport/transport.ts'
@@ -23,6 +24,12 @@ const TYPES: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
   '.wasm': 'application/wasm',
   '.txt': 'text/plain; charset=utf-8',
+}
+
+/** @throws where it is no folder: each of its pages would be missing. */
+export function requireFolder(folder: string): void {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new Error(`public: there is no folder ${JSON.stringify(folder)}; name the one that your pages are in`)
 }
 
 /** The page at `path` of a URL, or `undefined`; a folder's is its `index.html`. */
