@@ -132,6 +132,28 @@ t.test('a frame that is no JSON ends the connection, and the client comes back',
   t.equal(server.dials, 2)
 })
 
+t.test('what JSON cannot say is rejected at its caller, and nothing else notices', async (t) => {
+  const server = await hosting(t, () => 1)
+  const { answer } = server
+  server.answer = (frame, say) => {
+    answer(frame, say)
+    if (frame.type === 'send') say({ type: 'ok', room: frame.room, seq: 1 })
+  }
+  const client = begin(t, server.url)
+  const room = client.room<unknown, Seen>('x/y')
+  const event = { type: 'kept', text: 'as it was said' }
+  const early = room.send(event)
+  event.text = 'as it became'
+  await t.rejects(room.send({ type: 'large', by: 1n } as never), TypeError, 'off line')
+  t.same(await early, { room: 'x/y', seq: 1 })
+  t.match(await server.nth('send', 1), { event: { type: 'kept', text: 'as it was said' } })
+  await t.rejects(room.send({ type: 'large', by: 1n } as never), TypeError, 'on line')
+  await t.rejects(client.ask({ type: 'message', to: 'bob', data: 1n }), TypeError)
+  server.cut()
+  t.same(await room.send({ type: 'later' }), { room: 'x/y', seq: 1 }, 'on the next connection')
+  t.equal(server.dials, 2)
+})
+
 t.test('S3 records between two connections are fetched, and what is gone is told as a gap', async (t) => {
   const event = (seq: number): Frame => ({
     type: 'event',

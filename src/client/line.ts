@@ -77,12 +77,16 @@ export class Line {
     socket.addEventListener('close', ({ code }: { code: number }) => this.#ended({ code }))
   }
 
-  /** Asks, and hears of the reply, or of `undefined` where the line ended before. */
+  /**
+   * Asks, and hears of the reply, or of `undefined` where the line ended before.
+   * @throws {TypeError} for what JSON cannot say
+   */
   ask(frame: ClientFrame, answer: (reply: Reply | undefined) => void): void {
     if (this.#isOver) return answer(undefined)
     const id = this.#nextId++
+    const text = JSON.stringify({ ...frame, id })
     this.#questions.set(id, answer)
-    this.#send({ ...frame, id })
+    this.#socket.send(text)
     if (this.#questions.size > 1 || this.#isPinged) return
     this.#quietSince = this.#clock.now()
     this.#arm(this.#bearable)

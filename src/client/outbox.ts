@@ -59,7 +59,7 @@ export class Outbox {
       const frame = {
         type: 'send',
         room,
-        event,
+        event: asSaid(event),
         key: key ?? `${this.#author}-${++this.#written}`,
         ...(expected !== undefined && { if: expected }),
       } as const
@@ -117,6 +117,9 @@ function outcomeOf(reply: Reply): Sent | ChartroomError {
   const { room, seq, dup } = reply as Sent
   return { room, seq, ...(dup && { dup }) }
 }
+
+/** The event as it is now, whatever becomes of the object. @throws {TypeError} for what JSON cannot say */
+const asSaid = (event: RoomEvent): RoomEvent => JSON.parse(JSON.stringify(event))
 
 /** What the line adds, the `id`, has some bytes too. */
 const bytesOf = (frame: object): number => new TextEncoder().encode(JSON.stringify(frame)).length + 24
