@@ -154,6 +154,28 @@ t.test('what JSON cannot say is rejected at its caller, and nothing else notices
   t.equal(server.dials, 2)
 })
 
+t.test('Q2 whatever the listener throws, also what has no words, the message is refused', async (t) => {
+  const server = await StandIn.open(t)
+  const client = begin(t, server.url)
+  const thrown = [new Error('no'), Symbol('no'), Object.create(null), undefined, 'x'.repeat(300)]
+  client.inbox(({ seq }) => {
+    throw thrown[seq - 1]
+  })
+  await client.opened()
+  for (const i of thrown.keys()) server.say({ type: 'message', seq: i + 1, from: 'bob', data: 0, time: i })
+  await server.nth('nack', thrown.length)
+  t.match(
+    server.heard.filter(({ type }) => type === 'nack').map(({ seq, reason }) => [seq, reason]),
+    [
+      [1, 'Error: no'],
+      [2, 'Symbol(no)'],
+      [3, String],
+      [4, 'undefined'],
+      [5, 'x'.repeat(256)],
+    ],
+  )
+})
+
 t.test('S3 records between two connections are fetched, and what is gone is told as a gap', async (t) => {
   const event = (seq: number): Frame => ({
     type: 'event',

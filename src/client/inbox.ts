@@ -7,6 +7,7 @@
 import type { ServerFrames } from '../protocol.ts'
 import type { Line } from './line.ts'
 import { ignore } from './listeners.ts'
+import { wordsOf } from './refusal.ts'
 
 export type Message = Omit<ServerFrames['message'], 'type'>
 
@@ -50,7 +51,7 @@ export class Inbox {
       if (begun === this.#begun) this.#acknowledge(seq, name)
     } catch (error) {
       begun.delete(name)
-      if (begun === this.#begun) this.#line()?.ask({ type: 'nack', seq, reason: `${error}`.slice(0, 256) }, ignore)
+      if (begun === this.#begun) this.#line()?.ask({ type: 'nack', seq, reason: wordsOf(error).slice(0, 256) }, ignore)
     }
   }
 

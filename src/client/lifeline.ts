@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts'
 import { type Backoff, type ClientState, type LifeEvent, next, Patience, pause, type Verdict, verdict } from './life.ts'
 import { type Ending, Line } from './line.ts'
 import { ignore } from './listeners.ts'
-import { ChartroomError } from './refusal.ts'
+import { ChartroomError, wordsOf } from './refusal.ts'
 import { Token, type TokenSource } from './token.ts'
 import type { WebSocketClass } from './websocket.ts'
 
@@ -109,7 +109,7 @@ export class Lifeline {
       const token = await this.#token.get()
       if (isCurrent()) this.#line = this.#connect(token)
     } catch (error) {
-      if (isCurrent()) this.#failed('unreachable', `no token, or no socket: ${error}`, error)
+      if (isCurrent()) this.#failed('unreachable', `no token, or no socket: ${wordsOf(error)}`, error)
     }
   }
 

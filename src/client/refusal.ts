@@ -38,3 +38,12 @@ export class ChartroomError extends Error {
     return new ChartroomError(frame.code as ErrorCode, String(frame.message), frame.retry === true, frame)
   }
 }
+
+/** What was thrown need not be an error, nor have words. */
+export function wordsOf(thrown: unknown): string {
+  try {
+    return String(thrown)
+  } catch {
+    return 'something that has no words'
+  }
+}
