@@ -176,6 +176,25 @@ t.test('Q2 whatever the listener throws, also what has no words, the message is 
   )
 })
 
+t.test('a frame that nobody knows changes nothing; JSON that is no object ends the connection', async (t) => {
+  const server = await hosting(t, () => 1)
+  const client = begin(t, server.url)
+  const room = client.room<unknown, Seen>('x/y')
+  const end = room.subscribe(() => {})
+  await room.waitFor((state) => state.n === 1)
+  server.say({ type: 'weather', room: 'x/y', state: { n: 9 } })
+  server.say(patch(1, 2))
+  await room.waitFor((state) => state.n === 2)
+  t.equal(server.heard.filter(({ type }) => type === 'join').length, 1, 'the room is not joined afresh')
+  end()
+  for (const [i, text] of ['null', '1', '"x"', '[]'].entries()) {
+    await client.opened()
+    server.say(text)
+    while (server.dials < i + 2) await setImmediate()
+  }
+  await client.opened()
+})
+
 t.test('S3 records between two connections are fetched, and what is gone is told as a gap', async (t) => {
   const event = (seq: number): Frame => ({
     type: 'event',

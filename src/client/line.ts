@@ -180,7 +180,8 @@ export class Line {
 
 function parsed(text: string): (ServerFrame & { id?: number }) | undefined {
   try {
-    return JSON.parse(text)
+    const value = JSON.parse(text)
+    return typeof value === 'object' && !Array.isArray(value) ? (value ?? undefined) : undefined
   } catch {
     return undefined
   }

@@ -115,7 +115,7 @@ export class Stay {
     if (!this.#isIn) return
     if (frame.type === 'event') this.#feed.heard(frame)
     else if (frame.type === 'error') this.#refused({ ...frame })
-    else this.#advance(frame)
+    else if (frame.type === 'snapshot' || frame.type === 'patch') this.#advance(frame)
   }
 
   get #isWanted(): boolean {
