@@ -195,6 +195,26 @@ t.test('a frame that nobody knows changes nothing; JSON that is no object ends t
   await client.opened()
 })
 
+t.test('a token that comes when the dial it was for is over is used by none', async (t) => {
+  const server = await hosting(t, () => 1)
+  const asked: ((token: string) => void)[] = []
+  const token = () => (asked.length < 1 ? new Promise<string>((resolve) => asked.push(resolve)) : 'newer')
+  const dialled: string[] = []
+  class Noted extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols)
+      dialled.push(protocols[1] ?? '')
+    }
+  }
+  const client = begin(t, server.url, wallClock, { token, timeout: 50, WebSocket: Noted })
+  await client.opened()
+  asked[0]?.('older')
+  await setImmediate()
+  server.cut()
+  await client.room('x/y').waitFor(() => server.dials === 2)
+  t.same(dialled, ['bearer.newer', 'bearer.newer'])
+})
+
 t.test('S3 records between two connections are fetched, and what is gone is told as a gap', async (t) => {
   const event = (seq: number): Frame => ({
     type: 'event',

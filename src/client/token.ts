@@ -2,7 +2,7 @@
  * The token of a client: one text for good, or whatever a provider makes each time that one is needed.
  *
  * Always true: a token that was accepted is used again until shortly before it expires; the provider is asked when there
- * is none, or the one there is was refused.
+ * is none, or the one there is was refused. Of several that are asked for the last counts, whichever comes first.
  */
 import type { Clock } from './clock.ts'
 
@@ -16,6 +16,7 @@ export class Token {
   readonly #clock: Clock
   #held: string | undefined
   #goodUntil = Number.POSITIVE_INFINITY
+  #asked = 0
   /** Nobody has seen it yet. */
   #isNew = false
 
@@ -35,7 +36,9 @@ export class Token {
   }
 
   async renew(): Promise<string> {
+    const asked = ++this.#asked
     const token = typeof this.#source === 'string' ? this.#source : await this.#source()
+    if (asked !== this.#asked) return token
     this.#goodUntil = Number.POSITIVE_INFINITY
     this.#isNew = true
     this.#held = token
