@@ -3,6 +3,7 @@
  * patches, how large it is, and that its page (docs/client.md) tells the truth.
  */
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -132,6 +133,25 @@ t.test('a frame that is no JSON ends the connection, and the client comes back',
   t.equal(server.dials, 2)
 })
 
+t.test('a frame that nobody knows changes nothing; JSON that is no object ends the connection', async (t) => {
+  const server = await hosting(t, () => 1)
+  const client = begin(t, server.url)
+  const room = client.room<unknown, Seen>('x/y')
+  const end = room.subscribe(() => {})
+  await room.waitFor((state) => state.n === 1)
+  server.say({ type: 'weather', room: 'x/y', state: { n: 9 } })
+  server.say(patch(1, 2))
+  await room.waitFor((state) => state.n === 2)
+  t.equal(server.heard.filter(({ type }) => type === 'join').length, 1, 'the room is not joined afresh')
+  end()
+  for (const [i, text] of ['null', '1', '"x"', '[]'].entries()) {
+    await client.opened()
+    server.say(text)
+    while (server.dials < i + 2) await setImmediate()
+  }
+  await client.opened()
+})
+
 t.test('what JSON cannot say is rejected at its caller, and nothing else notices', async (t) => {
   const server = await hosting(t, () => 1)
   const { answer } = server
@@ -176,25 +196,6 @@ t.test('Q2 whatever the listener throws, also what has no words, the message is 
   )
 })
 
-t.test('a frame that nobody knows changes nothing; JSON that is no object ends the connection', async (t) => {
-  const server = await hosting(t, () => 1)
-  const client = begin(t, server.url)
-  const room = client.room<unknown, Seen>('x/y')
-  const end = room.subscribe(() => {})
-  await room.waitFor((state) => state.n === 1)
-  server.say({ type: 'weather', room: 'x/y', state: { n: 9 } })
-  server.say(patch(1, 2))
-  await room.waitFor((state) => state.n === 2)
-  t.equal(server.heard.filter(({ type }) => type === 'join').length, 1, 'the room is not joined afresh')
-  end()
-  for (const [i, text] of ['null', '1', '"x"', '[]'].entries()) {
-    await client.opened()
-    server.say(text)
-    while (server.dials < i + 2) await setImmediate()
-  }
-  await client.opened()
-})
-
 t.test('a token that comes when the dial it was for is over is used by none', async (t) => {
   const server = await hosting(t, () => 1)
   const asked: ((token: string) => void)[] = []
@@ -213,6 +214,18 @@ t.test('a token that comes when the dial it was for is over is used by none', as
   server.cut()
   await client.room('x/y').waitFor(() => server.dials === 2)
   t.same(dialled, ['bearer.newer', 'bearer.newer'])
+})
+
+t.test('a signal that outlives its clients keeps none of them', async (t) => {
+  const server = await StandIn.open(t)
+  const { signal } = new AbortController()
+  for (let i = 0; i < 2; i++) {
+    const client = begin(t, server.url, wallClock, { signal })
+    await client.opened()
+    t.equal(getEventListeners(signal, 'abort').length, 1)
+    await client.close()
+  }
+  t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 t.test('S3 records between two connections are fetched, and what is gone is told as a gap', async (t) => {

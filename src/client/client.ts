@@ -68,7 +68,8 @@ export class Client {
   readonly #life: Lifeline
   readonly #house: House
   #line: Line | undefined
-  #forgetWaking = ignore
+  /** Nothing outside wakes or closes it any more. */
+  #forget = ignore
 
   constructor(options: ClientOptions, clock: Clock) {
     const { timeout = 10_000, backoff = { base: 500, cap: 30_000 }, attempts = Number.POSITIVE_INFINITY } = options
@@ -78,9 +79,15 @@ export class Client {
     this.#outbox = new Outbox(options.queue ?? 256, clock)
     this.#house = this.#houseOf(clock, backoff)
     this.#life = new Lifeline({ url, token: options.token, WebSocket, timeout, backoff, attempts, clock }, this.#crew())
-    options.signal?.addEventListener('abort', () => void this.close())
-    this.#forgetWaking = onWaking(() => this.wake())
-    if (options.signal?.aborted) void this.close()
+    const { signal } = options
+    const aborted = () => void this.close()
+    signal?.addEventListener('abort', aborted)
+    const forgetWaking = onWaking(() => this.wake())
+    this.#forget = () => {
+      signal?.removeEventListener('abort', aborted)
+      forgetWaking()
+    }
+    if (signal?.aborted) aborted()
     else this.#life.wake()
   }
 
@@ -227,7 +234,7 @@ export class Client {
   }
 
   #ended(error: ChartroomError): void {
-    this.#forgetWaking()
+    this.#forget()
     this.#lost()
     this.#outbox.refuse('closed', error.message)
     for (const { stay } of this.#rooms.values()) stay.fail(error)
