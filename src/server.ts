@@ -224,7 +224,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     host: config.host,
     port: transport.port,
     machines: [...machines.keys()],
-    repertoire: new Repertoire(machines, rooms),
+    repertoire: new Repertoire(machines, rooms, alarm),
     issueToken,
     unsound,
     renewCertificate,

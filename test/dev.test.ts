@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { LogRecord } from '../src/log/log.ts'
+import { openLmdbLogToRead } from '../src/log/log-lmdb.ts'
 import { ROOT, type ServerProcess, startServer } from './fixtures/server.ts'
 import { Tab } from './fixtures/tab.ts'
 
@@ -92,6 +94,47 @@ t.test(
     await ann.join('other/a')
     t.same(ann.state('other/a').context, { count: 1 })
     t.match(await ann.emit('count/a', { type: 'up' }), { type: 'ok', seq: 3 }, 'the other machine never knew')
+  },
+)
+
+t.test(
+  'S6 S9 a delay that passed while its machine was gone, or its room had failed, fires when the file comes',
+  async (t) => {
+    const { server, ann, write, remove } = await workshop(t)
+    const alarm = (rest: string) => `
+import { createMachine } from 'xstate'
+
+export default createMachine({
+  initial: 'silent',
+  on: { set: '.waiting', fail: { guard: () => { throw new Error('no') } } },
+  states: { silent: {}, waiting: { after: { 400: 'silent' } } },
+})
+export const policy = { idle: 100, ${rest} }`
+    const last = async () => {
+      const log = openLmdbLogToRead(server.data)
+      const records = await log.read('alarm/a', { after: 0, limit: 10 })
+      await log.close()
+      return records.at(-1)
+    }
+    const seen = async () => (await server.metric('chartroom_rooms')) === 1
+    write('alarm.ts', alarm(''))
+    await server.printed(/^alarm {2}is new$/m)
+    await ann.emit('alarm/a', { type: 'set' })
+    for (let i = 0; i < 5; i++) await ann.emit('alarm/a', { type: 'fail' })
+    await ann.until(seen)
+    const { time } = (await last()) as LogRecord
+    await ann.until(async () => Date.now() > time + 500)
+    t.match(await last(), { seq: 2 }, 'a failed room is left alone')
+    write('alarm.ts', alarm('timers: "absolute"'))
+    await ann.until(async () => (await last())?.seq === 3)
+
+    await ann.emit('alarm/a', { type: 'set' })
+    remove('alarm.ts')
+    await server.printed(/^alarm {2}is gone/m)
+    await ann.until(async () => Date.now() > time + 1500)
+    t.match(await last(), { seq: 4 })
+    write('alarm.ts', alarm(''))
+    await ann.until(async () => (await last())?.seq === 5)
   },
 )
 

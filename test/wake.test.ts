@@ -1,4 +1,7 @@
 /** What a room does though nobody asks: its delays come due, and those whom a crash left in it have left. */
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { LogRecord } from '../src/log/log.ts'
@@ -56,6 +59,27 @@ t.test('S6 a delay that passed while the server was down fires at once, in a roo
   const back = await Tab.open(server, 'ann')
   const { state } = await back.ask({ type: 'get', room: 'alarm/later' })
   t.match(state, { value: 'waiting', timers: [{ event: /^xstate\.after/, dueAt: Number }] })
+})
+
+t.test('S6 S9 delays of a machine whose file is gone, however many, hold up nobody, and fill no log', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  for (const name of ['gone', 'here'])
+    copyFileSync(`${ROOT}/test/fixtures/machines/alarm.ts`, join(folder, `${name}.ts`))
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  const tab = await Tab.open(server, 'ann')
+  await Promise.all(Array.from({ length: 1001 }, (_, i) => tab.ask(set(`gone/${i}`, 1000))))
+  await server.end('SIGKILL')
+  rmSync(join(folder, 'gone.ts'))
+  await pause(1000)
+  await server.start()
+  const later = await Tab.open(server, 'ann')
+  await later.ask(set('here/a', 300))
+  await later.until(async () => (await server.metric('chartroom_rooms')) === 0)
+  t.match(await untilLast(t, server, 'here/a', /^xstate\.after/), { seq: 3 })
+  t.notMatch(server.stderr, /cannot be woken/)
 })
 
 t.test('S8 who was in a room at the kill has left it at the next start, before anybody asks', async (t) => {

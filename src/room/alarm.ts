@@ -3,9 +3,9 @@
  * whose next delay is due. However many rooms wait, one deadline does.
  *
  * Always true: the log says who wants to be looked at, and the room's own document decides what is to be done; to be woken
- * for nothing does no harm; a room that failed is left alone.
+ * for nothing does no harm; a room that failed, or whose machine is gone, is left alone, and holds up no other.
  */
-import type { Log } from '../log/log.ts'
+import type { Log, Wake } from '../log/log.ts'
 import type { Deadline, Wheel } from '../wheel.ts'
 
 /** Rooms that are woken at once; the rest follow as soon as the sockets had their turn. */
@@ -15,9 +15,7 @@ const AGAIN = 1000
 
 /** What there is to wake. */
 export interface Sleepers {
-  /** How many have failed. */
-  readonly failed: number
-  hasFailed(topic: string): boolean
+  canWake(topic: string): boolean
   wake(topic: string): void
 }
 
@@ -56,12 +54,20 @@ export class Alarm {
   async look(): Promise<void> {
     if (this.#isStopped) return
     const now = Date.now()
-    const listed = await this.#log.wakes({ from: 1, to: now, limit: AT_ONCE + this.#rooms.failed })
-    const due = listed.filter(({ topic }) => !this.#rooms.hasFailed(topic))
+    const due = await this.#due(now)
     for (const { topic } of due) this.#rooms.wake(topic)
     const [next] = await this.#log.wakes({ from: now + 1, to: Number.MAX_SAFE_INTEGER, limit: 1 })
     const again = due.length > 0 ? now + AGAIN : Number.POSITIVE_INFINITY
     this.#arm(Math.min(next?.at ?? Number.POSITIVE_INFINITY, again) - now)
+  }
+
+  /** Those that are left alone stay listed: it is looked behind them. */
+  async #due(now: number): Promise<Wake[]> {
+    for (let limit = AT_ONCE; ; limit *= 2) {
+      const listed = await this.#log.wakes({ from: 1, to: now, limit })
+      const due = listed.filter(({ topic }) => this.#rooms.canWake(topic))
+      if (due.length >= AT_ONCE || listed.length < limit) return due.slice(0, AT_ONCE)
+    }
   }
 
   stop(): void {

@@ -7,6 +7,7 @@
 import type { Failure } from '../errors.ts'
 import { Machine } from '../machine/machine.ts'
 import type { LoadedFile } from '../machine/machine-file.ts'
+import type { Alarm } from './alarm.ts'
 import type { Rooms } from './rooms.ts'
 
 /** What became of the rooms that were in memory. */
@@ -20,10 +21,12 @@ export interface Takeover {
 export class Repertoire {
   readonly #machines: Map<string, Machine>
   readonly #rooms: Rooms
+  readonly #alarm: Alarm
 
-  constructor(machines: Map<string, Machine>, rooms: Rooms) {
+  constructor(machines: Map<string, Machine>, rooms: Rooms, alarm: Alarm) {
     this.#machines = machines
     this.#rooms = rooms
+    this.#alarm = alarm
   }
 
   /** The machine of this name is as `file` says from now on. Resolves when its rooms have begun again. */
@@ -32,6 +35,7 @@ export class Repertoire {
     if (!known) this.#machines.set(name, new Machine(name, file))
     else known.become(file)
     const outcomes = await this.#rooms.reload(name)
+    await this.#alarm.look()
     return { isNew: !known, rooms: outcomes.length, failures: outcomes.filter((outcome) => outcome !== undefined) }
   }
 

@@ -109,6 +109,11 @@ export class Rooms {
     return this.#active.get(`${machineName}/${key}`) ?? this.#activate(machine, key)
   }
 
+  /** Whether there is somebody to wake: its machine is there, and it has not failed. */
+  canWake(name: string): boolean {
+    return this.isName(name) && !this.#failed.has(name)
+  }
+
   /** Wakes a room that wants to be looked at; whoever reads its document sees what is to be done. */
   wake(name: string): void {
     const room = this.of(name, '')
