@@ -4,6 +4,7 @@
  * Always true: what passes here is a version 13 upgrade from an origin on the list. uWebSockets.js looks at nothing
  * but the length of the key, so everything else is looked at here, before the upgrade.
  */
+import { isLoopback } from '../config.ts'
 import type { Failure } from '../errors.ts'
 import { SUBPROTOCOL } from '../subprotocol.ts'
 import { type HttpAnswer, type RequestHead, textAnswer as refusal } from '../transport/transport.ts'
@@ -103,3 +104,12 @@ export function sameHost(origin: string, host: string): boolean {
   const { protocol, host: originHost } = new URL(origin)
   return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === originHost
 }
+
+/** Whether the `Host` is this machine's own name: a page that came by another one (DNS rebinding) asks under that. */
+export const asksThisMachine = (request: RequestHead): boolean =>
+  isLoopback(
+    request
+      .header('host')
+      .replace(/:\d+$/, '')
+      .replace(/^\[(.*)\]$/, '$1'),
+  )

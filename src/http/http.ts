@@ -5,8 +5,8 @@
  * Always true: every answer has a status that says what happened; nothing here changes a room.
  */
 import { readFileSync } from 'node:fs'
-import { isLoopback } from '../config.ts'
-import { refuseHandshake } from '../connection/handshake.ts'
+import { asksThisMachine, refuseHandshake } from '../connection/handshake.ts'
+import { isPassedOn } from '../transport/forwarded.ts'
 import { type HttpAnswer, type HttpRequest, jsonAnswer as json, textAnswer as text } from '../transport/transport.ts'
 import { answerWith, bundled, once } from './asset.ts'
 import { pageOf } from './pages.ts'
@@ -54,10 +54,10 @@ const client = once(() => bundled(new URL('../client/client', import.meta.url)))
 
 const clientFor = async (request: HttpRequest): Promise<HttpAnswer> => answerWith(await client(), request)
 
-/** The `Host` is looked at as well, so that a foreign page cannot ask through a name of its own (DNS rebinding). */
+/** Not for a foreign page that asks through a name of its own (DNS rebinding), nor for whom a proxy asks. */
 async function developmentToken({ issueToken }: Site, request: HttpRequest): Promise<HttpAnswer> {
-  const host = request.header('host').replace(/:\d+$/, '')
-  if (!issueToken || !isLoopback(host)) return text(404, 'tokens are made here only in development, on this machine')
+  if (!issueToken || !asksThisMachine(request) || isPassedOn(request))
+    return text(404, 'tokens are made here only in development, on this machine')
   const user = new URLSearchParams(request.query).get('user') ?? ''
   if (!/^[A-Za-z0-9_.:@-]{1,128}$/.test(user)) return text(400, 'a user is 1 to 128 letters, digits or _ . : @ -')
   return json(200, { user, token: await issueToken(user) })

@@ -8,9 +8,9 @@
  */
 import { BlockList, isIP } from 'node:net'
 import type { Credential, Principal, Verify } from '../auth/auth.ts'
-import { isLoopback } from '../config.ts'
-import { bearerOf, sameHost } from '../connection/handshake.ts'
+import { asksThisMachine, bearerOf, sameHost } from '../connection/handshake.ts'
 import { type Failure, failure, isFailure } from '../errors.ts'
+import { isPassedOn } from '../transport/forwarded.ts'
 import type { RequestHead } from '../transport/transport.ts'
 
 /** One who looks. */
@@ -40,17 +40,9 @@ export function isOurs(address: string): boolean {
 export function atHome(request: RequestHead, production: boolean): Visitor | undefined {
   if (production || !isOurs(request.peerAddress)) return undefined
   if (isPassedOn(request) || isForeign(request)) return undefined
-  const host = request.header('host')
-  if (!isLoopback(host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))) return undefined
+  if (!asksThisMachine(request)) return undefined
   const origin = request.header('origin')
-  return origin === '' || sameHost(origin, host) ? AT_HOME : undefined
-}
-
-/** What proxies say of whom they speak for (RFC 7239, RFC 9110 7.6.3, and what was there before). */
-const PASSED_ON = /^(forwarded|x-forwarded.*|x-real-ip|x-client-ip|x-cluster-client-ip|via|cf-.+|true-client-ip)$/
-
-function isPassedOn(request: RequestHead): boolean {
-  return [...request.headerNames()].some((name) => PASSED_ON.test(name))
+  return origin === '' || sameHost(origin, request.header('host')) ? AT_HOME : undefined
 }
 
 /** Whether a browser says that another site's page asks (Fetch Metadata); a `none` is its own user. */
