@@ -60,6 +60,8 @@ t.test('the client is a module for pages, kept by browsers as long as it is the 
   t.throws(() => createClient({ url: 'nonsense', token: '' }), /not the URL of a WebSocket/)
   const tag = answer.headers.get('etag') ?? ''
   t.equal((await fetch(url, { headers: { 'if-none-match': tag } })).status, 304)
+  for (const tags of [`W/${tag}`, `"another", ${tag}`, `"another" ,W/${tag}`, '*'])
+    t.equal((await fetch(url, { headers: { 'if-none-match': tags } })).status, 304, tags)
   t.equal((await fetch(url, { headers: { 'if-none-match': '"another"' } })).status, 200)
   t.match(await get('/client.js', 'POST'), { status: 405 })
   writeFileSync(join(pages, 'client.js'), 'mine')

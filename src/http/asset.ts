@@ -56,7 +56,11 @@ export function answerWith(file: Asset, request: RequestHead, more: Readonly<Rec
     'Cache-Control': 'no-cache',
     ...more,
   }
-  return request.header('if-none-match') === file.etag
+  return isKnown(file, request.header('if-none-match'))
     ? { status: 304, headers }
     : { status: 200, headers, body: file.body }
 }
+
+/** Weakly compared (RFC 9110 13.1.2): a proxy that compresses what it passes on marks the tag as weak. */
+const isKnown = ({ etag }: Asset, tags: string): boolean =>
+  tags.split(',').some((tag) => [etag, '*'].includes(tag.trim().replace(/^W\//, '')))
