@@ -10,6 +10,7 @@ import { CHART_USAGE, chartCommand } from './inspect/chart-command.ts'
 import { REPLAY_USAGE, replayCommand } from './inspect/replay-command.ts'
 import { LOG_USAGE, logCommand } from './log/log-tools.ts'
 import { MachineWatch } from './machine-watch.ts'
+import { isUser, MAX_USER } from './protocol.ts'
 import { type Server, start } from './server.ts'
 
 const USAGE = `chartroom init <folder>            make a new app: a machine, a page, a test
@@ -160,6 +161,7 @@ function makeApp([folder]: string[]): void {
 
 async function printToken(config: Config, [user]: string[], scope?: string): Promise<void> {
   if (user === undefined) throw new ConfigError('token: for whom? e.g. "chartroom token ann"')
+  if (!isUser(user)) throw new ConfigError(`token: a user has 1 to ${MAX_USER} characters`)
   console.log(await signToken(ownSecret(config), user, scope === undefined ? {} : { scope }))
 }
 

@@ -415,6 +415,13 @@ t.test('CONF-17 a second server on the same folder or port is refused, and the f
   t.equal((await fetch(`http://127.0.0.1:${first.port}/health`)).status, 200)
 })
 
+t.test('A1 no token is made for a name that no user can have', async (t) => {
+  for (const user of ['', 'x'.repeat(129)]) {
+    const { code, stdout, stderr } = await run(['token', user, '--data', temporaryFolder(t)])
+    t.same([code, stdout, stderr], [1, '', 'chartroom: token: a user has 1 to 128 characters\n'])
+  }
+})
+
 t.test('CONF-18 a server that was killed leaves its folder and its port to the next', async (t) => {
   const server = await startServer(t)
   await server.end('SIGKILL')
