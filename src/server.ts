@@ -36,7 +36,7 @@ import { Alarm } from './room/alarm.ts'
 import { Repertoire } from './room/repertoire.ts'
 import { Rooms } from './room/rooms.ts'
 import { type CertificateFacts, certificateFiles, readCertificate } from './transport/certificate.ts'
-import { type HttpAnswer, type HttpRequest, jsonAnswer, type Upgrade } from './transport/transport.ts'
+import { type HttpAnswer, type HttpRequest, jsonAnswer, type Transport, type Upgrade } from './transport/transport.ts'
 import { listen } from './transport/transport-uws.ts'
 import { TICK, Wheel } from './wheel.ts'
 
@@ -73,10 +73,35 @@ export interface Parts {
  * @throws with one line that says what to do: a folder or port in use, a mistake in a machine file, an unusable key or certificate.
  */
 export async function start(given: Config, parts: Parts = {}): Promise<Server> {
+  const opened = new Opened()
+  try {
+    return await open(given, parts, opened)
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
+}
+
+/** What is open, and how each of it is closed. */
+class Opened {
+  readonly #ends: (() => unknown)[] = []
+
+  push(end: () => unknown): void {
+    this.#ends.push(end)
+  }
+
+  /** In the reverse order. */
+  async close(): Promise<void> {
+    for (const end of this.#ends.splice(0).reverse()) await end()
+  }
+}
+
+async function open(given: Config, parts: Parts, opened: Opened): Promise<Server> {
   if (given.public !== undefined) requireFolder(given.public)
   const certificate = certificateFiles(given)
   let shown = certificate && readCertificate(certificate)
   const lock = await lockFolder(given.data)
+  opened.push(() => lock.release())
   const config = developmentSecret(given)
   const logger = createLogger(config.logLevel)
   const custody = new Custody(config.data, logger)
@@ -84,6 +109,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
   const machines = new Map([...files].map(([name, file]) => [name, new Machine(name, file)]))
   const metrics = new Metrics()
   const log = await custody.openLog(config.inspectionBudget)
+  opened.push(() => custody.closeLog())
   const revocations = await custody.need(Revocations.load(log))
   const verifyByKey = await createVerifier(config)
   const verifyToken = config.jwksUrl ? verifyByKey : remembering(verifyByKey)
@@ -94,13 +120,19 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     return verdict
   }
   const journal = new Journal()
+  let uptime: Uptime | undefined
+  opened.push(() => uptime?.stop())
   const wheel = parts.wheel ?? new Wheel(TICK)
+  opened.push(() => wheel.stop())
   const lookout = config.inspector ? new Lookout(journal, logger) : undefined
   const system = new ActorSystem(wheel, lookout && journalist(journal))
   const commits = new Commits(log, logger)
   const sessions = new Sessions(config, system, logger)
+  opened.push(() => sessions.stop())
+  let listening: Transport | undefined
+  opened.push(() => listening?.close())
   const isUptimeNeeded = [...machines.values()].some((machine) => machine.countsDowntime)
-  const uptime = isUptimeNeeded ? await custody.need(Uptime.begin(log, wheel, logger)) : undefined
+  if (isUptimeNeeded) uptime = await custody.need(Uptime.begin(log, wheel, logger))
   const downtime = uptime?.downtime ?? NO_DOWNTIME
   const onPassivated = (why: Passivation): void => {
     metrics.passivated(why)
@@ -118,7 +150,10 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     onPassivated,
     ...(lookout && { onlooker: lookout.onlooker }),
   })
+  opened.push(() => rooms.stop())
   const alarm: Alarm = new Alarm(log, wheel, rooms)
+  opened.push(() => alarm.stop())
+  opened.push(() => commits.stop())
   const recipientsOf = (user: string) => sessions.openOf(user)
   const inboxes = new Inboxes({
     log,
@@ -190,6 +225,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     { ...config, certificate, maxPayload: HARD_LIMIT * config.maxFrame, maxBuffered: MAX_BUFFERED },
     { upgrades, request },
   )
+  listening = transport
   if (shown) tellCertificate(logger, shown)
   const renewCertificate = async (): Promise<void> => {
     if (!certificate) return
@@ -210,15 +246,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Server> {
     transport.stopListening()
     connections.drain(config.drainTimeout)
     inspectors?.drain()
-    await commits.stop()
-    alarm.stop()
-    rooms.stop()
-    transport.close()
-    sessions.stop()
-    wheel.stop()
-    await uptime?.stop()
-    await custody.closeLog()
-    lock.release()
+    await opened.close()
   }
   return {
     host: config.host,

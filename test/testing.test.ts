@@ -117,4 +117,12 @@ t.test('time is what it is once the last server has stopped', async (t) => {
 t.test('a mistake in an option or a machine file is told, and nothing is left', async (t) => {
   await t.rejects(startServer({ machines: '/nowhere' }), /\/nowhere/)
   await t.rejects(async () => startServer({ maxLag: 1 }), /maxLag/)
+  const [first, data] = [await startServer(), mkdtempSync(join(tmpdir(), 'chartroom-test-'))]
+  t.teardown(() => first.stop())
+  t.teardown(() => rmSync(data, { recursive: true }))
+  await t.rejects(startServer({ data, machines: '/nowhere' }), /\/nowhere/)
+  await t.rejects(startServer({ data, port: first.port }), /is taken/)
+  await t.rejects(startServer({ data, port: first.port, machines: `${ROOT}/test/fixtures/machines` }), /is taken/)
+  const second = await startServer({ data })
+  await second.stop()
 })

@@ -50,7 +50,9 @@ export class Custody {
   /** What the server cannot do without. @throws when it is damaged, with the command that restores it. */
   async need<T>(reading: Promise<T>): Promise<T> {
     return reading.catch((error: Error) => {
-      throw error instanceof DamagedLog ? this.#unsound(error.message) : error
+      if (!(error instanceof DamagedLog)) throw error
+      this.#damages.set(null, { topic: null, why: error.message })
+      throw this.#unsound(error.message)
     })
   }
 
