@@ -25,6 +25,7 @@ import { type ClientState, type LifeEvent, next, Patience, pause, reasons, verdi
 import { applyPatch } from '../src/client/patch.ts'
 import { closeCodes, comesBack } from '../src/errors.ts'
 import { diff, type Operation, applyPatch as serverApplies } from '../src/patch.ts'
+import { startServer } from '../src/testing/index.ts'
 import { blocks } from './fixtures/as-written.ts'
 import { compiled } from './fixtures/compiled.ts'
 import { MovedClock } from './fixtures/moved-clock.ts'
@@ -326,6 +327,22 @@ t.test('L3 what was on its way longer than keys are remembered is not sent again
   t.match(await server.nth('send', 4), { event: { type: 'second' } }, 'only what is younger')
   await again(1000)
   t.same(await late, { room: 'x/y', seq: 9, dup: true })
+})
+
+t.test('H1 a heartbeat of a year, as the test kit’s servers have it, keeps nothing busy', async (t) => {
+  const server = await startServer({ machines: join(ROOT, 'machines/rooms') })
+  t.teardown(() => server.stop())
+  const delays: number[] = []
+  const later = t.capture(globalThis, 'setTimeout', setTimeout)
+  const client = begin(t, server.url, wallClock, { token: () => server.token('ann') })
+  await client.opened()
+  for (const { args } of later()) delays.push(Number(args[1] ?? 0))
+  t.ok(delays.length > 0)
+  t.same(
+    delays.filter((delay) => delay > 2 ** 31 - 1),
+    [],
+    'longer ones a timer takes for 1 ms',
+  )
 })
 
 t.test('H1 silence is asked about after an interval, and is an answer after the time-out', async (t) => {

@@ -3,16 +3,19 @@
 export interface Clock {
   /** Unix epoch milliseconds. It jumps when a laptop wakes. */
   now(): number
-  /** @returns what takes it back. */
+  /** At that time, or before it where that is weeks away. @returns what takes it back. */
   later(milliseconds: number, run: () => void): () => void
   /** At least 0, less than 1. */
   random(): number
 }
 
+/** Milliseconds; a timer takes what is longer for 1 ms. */
+const LONGEST = 2 ** 31 - 1
+
 export const wallClock: Clock = {
   now: () => Date.now(),
   later(milliseconds, run) {
-    const timer = setTimeout(run, milliseconds)
+    const timer = setTimeout(run, Math.min(milliseconds, LONGEST))
     return () => clearTimeout(timer)
   },
   random: () => Math.random(),
