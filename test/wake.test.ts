@@ -61,13 +61,18 @@ t.test('S6 a delay that passed while the server was down fires at once, in a roo
   t.match(state, { value: 'waiting', timers: [{ event: /^xstate\.after/, dueAt: Number }] })
 })
 
-t.test('S6 S9 delays of a machine whose file is gone, however many, hold up nobody, and fill no log', async (t) => {
+/** A folder with machines that wait, each by another name. */
+function machinesOf(t: Test, ...names: string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  for (const name of ['gone', 'here'])
-    copyFileSync(`${ROOT}/test/fixtures/machines/alarm.ts`, join(folder, `${name}.ts`))
+  for (const name of names) copyFileSync(`${ROOT}/test/fixtures/machines/alarm.ts`, join(folder, `${name}.ts`))
+  return folder
+}
+
+t.test('S6 S9 delays of a machine whose file is gone, however many, hold up nobody, and fill no log', async (t) => {
+  const folder = machinesOf(t, 'gone', 'here')
   const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
   const tab = await Tab.open(server, 'ann')
   await Promise.all(Array.from({ length: 1001 }, (_, i) => tab.ask(set(`gone/${i}`, 1000))))
@@ -80,6 +85,24 @@ t.test('S6 S9 delays of a machine whose file is gone, however many, hold up nobo
   await later.until(async () => (await server.metric('chartroom_rooms')) === 0)
   t.match(await untilLast(t, server, 'here/a', /^xstate\.after/), { seq: 3 })
   t.notMatch(server.stderr, /cannot be woken/)
+})
+
+t.test('S6 a room whose state its machine does not know any more is read once while it is in memory', async (t) => {
+  const folder = machinesOf(t, 'changed', 'here')
+  const server = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  const tab = await Tab.open(server, 'ann')
+  await tab.ask(set('changed/a', 500))
+  await server.end('SIGKILL')
+  writeFileSync(
+    join(folder, 'changed.ts'),
+    "import { createMachine } from 'xstate'\nexport default createMachine({ initial: 'new', states: { new: {} } })\n",
+  )
+  await pause(500)
+  await server.start()
+  const later = await Tab.open(server, 'ann')
+  await later.ask(set('here/a', 2500))
+  await untilLast(t, server, 'here/a', /^xstate\.after/)
+  t.equal(server.stderr.match(/"topic":"changed\/a".*could not be read/g)?.length, 1)
 })
 
 t.test('S8 who was in a room at the kill has left it at the next start, before anybody asks', async (t) => {

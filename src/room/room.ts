@@ -142,6 +142,11 @@ export class Room extends RoomRequests implements Owner<Draft>, Origin {
     return this.turns.isAtRest && this.attendance.size === 0 && !this.#aftermath.isBusy
   }
 
+  /** Whether what is stored of it could not be read; whoever asks next tries again. */
+  get isUnreadable(): boolean {
+    return this.turns.hasFailed && !this.turns.isGivenUp
+  }
+
   /** What was published of it last; no document while the room is unborn, or not read yet. */
   get place(): { readonly seq: number; readonly document: RoomDocument | undefined } {
     return { seq: this.audience.position.seq, document: this.audience.document }

@@ -109,9 +109,9 @@ export class Rooms {
     return this.#active.get(`${machineName}/${key}`) ?? this.#activate(machine, key)
   }
 
-  /** Whether there is somebody to wake: its machine is there, and it has not failed. */
+  /** Whether there is somebody to wake: its machine is there, it has not failed, and was not read in vain just now. */
   canWake(name: string): boolean {
-    return this.isName(name) && !this.#failed.has(name)
+    return this.isName(name) && !this.#failed.has(name) && !this.#active.get(name)?.isUnreadable
   }
 
   /** Wakes a room that wants to be looked at; whoever reads its document sees what is to be done. */
