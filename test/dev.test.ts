@@ -54,6 +54,30 @@ t.test('a changed machine is taken over, the room goes on, and nobody is disconn
   t.equal(ann.closed, undefined)
 })
 
+t.test('whoever watches a room is told of its new machine, and sees no more of it than that shows', async (t) => {
+  const { server, ann, write } = await workshop(t)
+  const protocols = ['chartroom.inspect.v1']
+  const feed = Tab.connect({ url: `${server.origin.replace('http', 'ws')}/inspect/feed` }, { protocols, token: null })
+  await feed.next('welcome')
+  const chartOf = async () => JSON.stringify((await feed.ask({ type: 'chart', machine: 'count' })).chart.root)
+  t.match(await feed.ask({ type: 'watch', actor: 'room:count/a' }), {
+    active: ['(machine)', '(machine).here'],
+    context: { count: 1 },
+  })
+  t.notMatch(await chartOf(), /machine\)\.there/)
+  const more = "move: { target: '.there' }"
+  const rest = "export const policy = { redact: ['count'] }"
+  write('count.ts', counter({ more, rest }).replace('here: {}', 'here: {}, there: {}'))
+  await server.printed(/taken over/)
+  const fresh = await feed.next('state')
+  t.match(fresh, { actor: 'room:count/a', context: { count: '(hidden)' }, can: ['move', 'up'] })
+  t.match(await chartOf(), /machine\)\.there/)
+  await ann.emit('count/a', { type: 'up' })
+  t.match(await feed.next('step'), { ops: [{ path: '/context/count', value: '(hidden)' }] })
+  await ann.emit('count/a', { type: 'move' })
+  t.match(await feed.next('step'), { edges: ['(machine):1'], active: ['(machine)', '(machine).there'] })
+})
+
 t.test('a change that nobody can see sends nothing', async (t) => {
   const { server, ann, write } = await workshop(t)
   const before = ann.frames.length

@@ -9,10 +9,12 @@ import { serverCharts } from '../src/inspect/own-charts.ts'
 import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
 import { doubtful } from '../src/inspect/page/edges.ts'
 import { endingOf, remediesOf } from '../src/inspect/page/endings.ts'
+import type { Feed } from '../src/inspect/page/feed-client.ts'
 import { Listing, NO_QUERY } from '../src/inspect/page/listing.ts'
 import { payloadOf, span, titleOf } from '../src/inspect/page/phrases.ts'
 import { hashOf, type Place, placeOf } from '../src/inspect/page/places.ts'
 import { briefState, statesOf } from '../src/inspect/page/states.ts'
+import { Watching } from '../src/inspect/page/watching.ts'
 import { readEvent, readEvents } from '../src/inspect/page/written-event.ts'
 import type { Chart, ChartNode, Edge } from '../src/inspect/shapes.ts'
 
@@ -166,6 +168,24 @@ t.test(
     const boxes = [box('a', edge('a:0', 'go'), edge('a:1', 'go'), edge('a:2', 'stop')), box('b', edge('b:0', 'go'))]
     t.same([...doubtful({ boxes }, ['a:0', 'a:1', 'a:2', 'b:0'])], ['a:0', 'a:1'])
     t.same([...doubtful({ boxes }, ['a:0', 'b:0'])], [])
+  },
+)
+
+t.test(
+  'an actor that can be shown no longer says why, keeps its steps, and is shown again when it can be',
+  async (t) => {
+    const replies = {
+      watch: { actor: 'room:light/a', machine: 'light', seq: 1, last: 1 },
+      history: { steps: [{ seq: 1 }] },
+    }
+    const feed = { request: async (type: keyof typeof replies) => replies[type], chart: async () => ({}) }
+    const watching = new Watching('room:light/a', undefined, feed as unknown as Feed, () => {})
+    await watching.open()
+    watching.hear({ type: 'error', actor: 'room:light/a', message: 'a segment is damaged' })
+    t.equal(watching.notice, 'a segment is damaged')
+    t.match([watching.steps.length, watching.now?.seq], [1, 1])
+    watching.hear({ type: 'state', ...replies.watch } as unknown as Parameters<Watching['hear']>[0])
+    t.equal(watching.notice, undefined)
   },
 )
 

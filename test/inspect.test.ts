@@ -1149,7 +1149,7 @@ t.test('a room that is set aside says why it cannot be read', async (t) => {
   const rooms = asleep as unknown as Rooms
   const lookout = new Lookout(new Journal(), createLogger('silent'))
   const lens = { machine: 'light', index: undefined, redactor: new Redactor([]) }
-  const sight = new RoomSight('light/bad', lens, { rooms, moments, lookout })
+  const sight = new RoomSight('light/bad', () => lens, { rooms, moments, lookout })
   const why = { code: 'room_failed', message: /cannot be read: .*a segment is damaged/ }
   t.match(await sight.now(), why)
   t.match(await sight.moment(1), why)

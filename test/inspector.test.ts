@@ -1,8 +1,11 @@
 /** The inspector's page, in a real browser against a real server: what one sees of a room, now and at any moment. */
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { startBrowser } from './fixtures/browser.ts'
 import { enter, look, there } from './fixtures/look.ts'
-import { startServer, tokenFor } from './fixtures/server.ts'
+import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 
 const browser = await startBrowser(t)
 const server = await startServer(t)
@@ -137,4 +140,34 @@ t.test('INS-12 every machine is listed, its overview opens, and a fork lets a pe
   await there(page, '.imagined .value', 'closed')
   await there(page, '[data-id="poll.closed"].active')
   t.same(complaints, [])
+})
+
+t.test('INS-13 a machine that is changed while one looks is drawn anew, and what it hides is hidden', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const write = (states: string, rest = ''): void =>
+    writeFileSync(
+      join(folder, 'door.ts'),
+      `import { createMachine } from 'xstate'
+      const context = { pin: 'from the beginning' }
+      export default createMachine({ id: 'a door', context, initial: 'open', states: { ${states} } })
+      ${rest}`,
+    )
+  write('open: {}')
+  const own = await startServer(t, { command: 'dev', env: { CHARTROOM_MACHINES: folder } })
+  await enter(t, own, 'door/a')
+  const { page, complaints } = await look(t, browser, own, '#room:door/a')
+  const all = await look(t, browser, own, '#machine:door')
+  await there(page, '.context', 'from the beginning')
+  for (const each of [page, all.page]) {
+    await there(each, '[data-id="a door.open"]')
+    t.equal(await each.locator('[data-id="a door.shut"]').count(), 0)
+  }
+  write("open: { on: { SHUT: 'shut' } }, shut: {}", "export const policy = { redact: ['pin'] }")
+  for (const each of [page, all.page]) await there(each, '[data-id="a door.shut"]')
+  await there(page, '.context', '(hidden)')
+  t.notMatch(await page.locator('body').textContent(), /from the beginning/)
+  t.same([...complaints, ...all.complaints], [])
 })

@@ -145,7 +145,8 @@ export class Feed {
     const lens = this.#lensOf(room)
     if (isFailure(lens)) return lens
     const { rooms, lookout } = this.#around
-    return new RoomSight(room, lens, { rooms, lookout, moments: this.#moments })
+    const lensNow = (): Lens => this.#lens(lens.machine) ?? lens
+    return new RoomSight(room, lensNow, { rooms, lookout, moments: this.#moments })
   }
 
   #chart(name: string): Told | Failure {

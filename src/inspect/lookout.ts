@@ -1,6 +1,6 @@
 /**
  * Where the inspector hears of what happens now: rooms tell of what they commit, and that they
- * failed or were revived, the journal of each step of a live actor.
+ * failed, were revived or have another machine, the journal of each step of a live actor.
  *
  * Always true: while nobody looks, neither is asked to tell anything; a listener that throws is named in the log, and the
  * room that told it goes on.
@@ -13,7 +13,8 @@ import type { RoomDocument } from '../machine/document.ts'
 import type { Onlooker } from '../room/room.ts'
 
 export type OnCommitted = (room: string, records: readonly LogRecord[], before: RoomDocument | undefined) => void
-export type OnTurned = (room: string) => void
+/** The name of a room, or that of a machine, which is meant with all its rooms. */
+export type OnTurned = (name: string) => void
 export type OnLifeStep = (kind: ActorKind, name: string, step: LifeStep) => void
 
 export class Lookout {

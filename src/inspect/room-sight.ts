@@ -33,13 +33,18 @@ export interface RoomSurroundings {
 
 export class RoomSight implements Sight {
   readonly #room: string
-  readonly #lens: Lens
+  readonly #lensNow: () => Lens
   readonly #around: RoomSurroundings
 
-  constructor(room: string, lens: Lens, around: RoomSurroundings) {
+  /** @param lensNow of the machine as it is now: it may become another while somebody looks */
+  constructor(room: string, lensNow: () => Lens, around: RoomSurroundings) {
     this.#room = room
-    this.#lens = lens
+    this.#lensNow = lensNow
     this.#around = around
+  }
+
+  get #lens(): Lens {
+    return this.#lensNow()
   }
 
   now(): Promise<State | Failure> {
@@ -86,8 +91,8 @@ export class RoomSight implements Sight {
   follow(onStep: (seq: number, look: () => Step) => void, onTurned: () => void): () => void {
     const ends = [
       this.#followSteps(onStep),
-      this.#around.lookout.turns((room) => {
-        if (room === this.#room) onTurned()
+      this.#around.lookout.turns((name) => {
+        if (name === this.#room || name === this.#lens.machine) onTurned()
       }),
     ]
     return () => {

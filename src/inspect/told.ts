@@ -137,6 +137,7 @@ export type News =
   | ({ readonly type: 'step' } & Step)
   | ({ readonly type: 'state' } & State)
   | { readonly type: 'skipped'; readonly actor: string; readonly steps: number }
+  | { readonly type: 'error'; readonly actor: string; readonly message: string }
 
 /** The first frame. */
 export interface Welcome {

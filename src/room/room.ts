@@ -37,8 +37,8 @@ type PublicationFor = (subscription: Subscription) => Publication
 export interface Onlooker {
   /** Told of what was committed and published, with the room as it was before; missing while nobody looks. */
   committed?: ((room: string, records: readonly LogRecord[], before: RoomDocument | undefined) => void) | undefined
-  /** Told of a room that failed, or was revived. */
-  turned?: ((room: string) => void) | undefined
+  /** Told of a room that failed, or was revived, and of a machine that has become another. */
+  turned?: ((name: string) => void) | undefined
 }
 
 /** What a room needs around it. */

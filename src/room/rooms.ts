@@ -122,9 +122,11 @@ export class Rooms {
   }
 
   /** The machine of this name has become another. @returns of each room in memory what keeps it from going on, if anything */
-  reload(machine: string): Promise<(Failure | undefined)[]> {
+  async reload(machine: string): Promise<(Failure | undefined)[]> {
     this.#forgetFailures(machine)
-    return Promise.all(this.#roomsOf(machine).map((room) => room.beginAgain()))
+    const outcomes = await Promise.all(this.#roomsOf(machine).map((room) => room.beginAgain()))
+    this.#around.onlooker?.turned?.(machine)
+    return outcomes
   }
 
   /** There is no machine of this name any more. */

@@ -98,6 +98,7 @@ export class Desk {
 
   #lineTurned(): void {
     if (this.feed.line === 'open') {
+      this.#asked.clear()
       void this.#refresh()
       void this.watching?.open()
     }
@@ -155,23 +156,19 @@ export class Desk {
       await this.#readChart(machine)
   }
 
-  /** Asked for once: rooms may outlive their machine, which then has no chart. */
+  /** Asked for once, while the line holds: rooms may outlive their machine, which then has no chart. */
   async #readChart(machine: string): Promise<void> {
     if (this.#asked.has(machine)) return
     this.#asked.add(machine)
-    const reply = await this.feed.request('chart', { machine }).catch(() => undefined)
-    if (reply) this.charts.set(machine, reply.chart)
+    const chart = await this.feed.chart(machine).catch(() => undefined)
+    if (chart) this.charts.set(machine, chart)
   }
 
   async #readOverview(): Promise<void> {
     if (this.place.kind !== 'machine') return
     const { machine } = this.place
-    const [reply, overview] = await Promise.all([
-      this.chart ? { chart: this.chart } : this.feed.request('chart', { machine }),
-      this.feed.request('overview', { machine }),
-    ])
-    if (this.place.kind === 'machine' && this.place.machine === machine)
-      [this.chart, this.overview] = [reply.chart, overview]
+    const [chart, overview] = await Promise.all([this.feed.chart(machine), this.feed.request('overview', { machine })])
+    if (this.place.kind === 'machine' && this.place.machine === machine) [this.chart, this.overview] = [chart, overview]
   }
 }
 

@@ -2,6 +2,7 @@
  * The page's end of the feed: requests with one reply each, and news. It comes back by itself when the server goes away,
  * and says meanwhile that it is lost; where a token is missing it says so and waits for one.
  */
+import type { Chart } from '../shapes.ts'
 import type { News, Replies, Welcome } from '../told.ts'
 
 export type Line = 'connecting' | 'open' | 'lost' | 'locked'
@@ -48,6 +49,7 @@ export class Feed {
   #socket: WebSocket | undefined
   #token: string | undefined
   #pending = new Map<number, Pending>()
+  readonly #charts = new Map<string, { readonly text: string; readonly chart: Chart }>()
   #lastId = 0
   #wait = FIRST_WAIT
   readonly #url: URL
@@ -81,6 +83,16 @@ export class Feed {
     const id = this.#lastId
     this.#socket?.send(JSON.stringify({ type, id, ...fields }))
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+  }
+
+  /** The chart of a machine as it is now: the same object as long as it is the same chart, so that it is placed once. */
+  async chart(machine: string): Promise<Chart> {
+    const { chart } = await this.request('chart', { machine })
+    const text = JSON.stringify(chart)
+    const known = this.#charts.get(machine)
+    if (known?.text === text) return known.chart
+    this.#charts.set(machine, { text, chart })
+    return chart
   }
 
   /** A server that opens the socket and says nothing waits for a token. */
@@ -130,8 +142,9 @@ export class Feed {
 
   /** A browser does not tell a page why an upgrade was refused, but the door for files asks for the same token. */
   async #isLocked(): Promise<boolean> {
-    const headers: HeadersInit = this.#token ? { Authorization: `Bearer ${this.#token}` } : {}
-    const door = new URL('export/none', location.origin + this.#url.pathname)
+    const headers: Record<string, string> = this.#token ? { Authorization: `Bearer ${this.#token}` } : {}
+    const door = new URL('export/none', this.#url)
+    door.protocol = door.protocol.replace('ws', 'http')
     const status = await fetch(door, { headers, method: 'HEAD' }).then(
       ({ status }) => status,
       () => 0,

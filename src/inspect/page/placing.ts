@@ -1,4 +1,4 @@
-/** Charts placed and drawn, by ELK in a Worker of its own, once for each version of a machine. */
+/** Charts placed and drawn, by ELK in a Worker of its own, each once. */
 import ELK from 'elkjs/lib/elk-api.js'
 import { draw } from '../drawing.ts'
 import { type Elk, layout, type Placed } from '../layout.ts'
@@ -14,12 +14,13 @@ export interface Drawing {
 const WorkerElk = ELK as unknown as new (options: { workerUrl: string }) => Elk
 
 let elk: Elk | undefined
-const drawings = new Map<string, Promise<Drawing>>()
+const plain = new WeakMap<Chart, Promise<Drawing>>()
+const withCounts = new WeakMap<Chart, Promise<Drawing>>()
 
 export function drawingOf(chart: Chart, counted: boolean): Promise<Drawing> {
-  const name = `${chart.kind} ${chart.machine} ${chart.version} ${counted}`
-  const known = drawings.get(name) ?? make(chart, counted)
-  drawings.set(name, known)
+  const drawings = counted ? withCounts : plain
+  const known = drawings.get(chart) ?? make(chart, counted)
+  drawings.set(chart, known)
   return known
 }
 

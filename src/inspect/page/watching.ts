@@ -100,8 +100,7 @@ export class Watching {
 
   async #loadChart(): Promise<void> {
     if (!this.now) return
-    const { chart } = await this.feed.request('chart', { machine: this.now.machine })
-    if (chart.version !== this.chart?.version) this.chart = chart
+    this.chart = await this.feed.chart(this.now.machine)
   }
 
   close(): void {
@@ -111,6 +110,7 @@ export class Watching {
   hear(news: News): void {
     if (news.actor !== this.actor) return
     if (news.type === 'skipped') this.skipped += news.steps
+    else if (news.type === 'error') this.failure = news.message
     else if (news.type === 'state') this.#beginAnew(news)
     else this.#follow(news)
     this.changed()
@@ -211,9 +211,11 @@ export class Watching {
     return this.feed.request('history', { actor: this.actor, since, limit: PAGE })
   }
 
-  /** A whole state in the place of steps that were left out. */
+  /** A whole state in the place of steps that were left out, perhaps with another machine. */
   #beginAnew(state: State): void {
     this.now = state
+    this.failure = undefined
+    void this.#tried(this.#loadChart()).then(this.changed)
     if (this.at === undefined) void this.#loadTail().then(this.changed)
   }
 
