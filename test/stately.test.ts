@@ -180,7 +180,14 @@ t.test('a machine that is made of a definition has the same chart', async (t) =>
   const heads = files.flatMap((loaded) =>
     [...loaded].map(([machine, { default: logic }]) => chartOf(logic, { machine, kind: 'room', version: '1' })),
   )
-  for (const chart of [...heads, ...serverCharts] as Chart[]) {
+  const inherited = createMachine({
+    id: 'odd',
+    on: { constructor: '.b', toString: '.a' },
+    initial: 'a',
+    states: { a: {}, b: {} },
+  })
+  const odd = chartOf(inherited, { machine: 'odd', kind: 'room', version: '1' })
+  for (const chart of [...heads, odd, ...serverCharts] as Chart[]) {
     const { root } = chartOf(createMachine(JSON.parse(definitionOf(chart))), chart)
     t.same(root, chart.root, chart.machine)
   }

@@ -33,7 +33,7 @@ function nodeConfig(node: ChartNode): Config {
 
 /** The transitions under the key that `keyOf` gives their edges; those without one are left out. */
 function grouped(edges: readonly Edge[], keyOf: (edge: Edge) => string | undefined): Config {
-  const groups: Record<string, Config[]> = {}
+  const groups: Record<string, Config[]> = Object.create(null)
   for (const edge of edges) {
     const key = keyOf(edge)
     if (key !== undefined) groups[key] = [...(groups[key] ?? []), transition(edge)]
