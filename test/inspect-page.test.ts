@@ -3,17 +3,18 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createActor, createMachine } from 'xstate'
 import { assets } from '../src/inspect/assets.ts'
-import { ChartIndex } from '../src/inspect/configuration.ts'
+import { chartOf } from '../src/inspect/chart.ts'
+import { ChartIndex, standsIn } from '../src/inspect/configuration.ts'
 import type { Box } from '../src/inspect/layout.ts'
 import { serverCharts } from '../src/inspect/own-charts.ts'
 import { fitting, reading, sees, zoomed } from '../src/inspect/page/camera.ts'
 import { doubtful } from '../src/inspect/page/edges.ts'
 import { endingOf, remediesOf } from '../src/inspect/page/endings.ts'
 import type { Feed } from '../src/inspect/page/feed-client.ts'
-import { Listing, NO_QUERY } from '../src/inspect/page/listing.ts'
+import { Listing, NO_QUERY, wantedOf } from '../src/inspect/page/listing.ts'
 import { payloadOf, span, titleOf } from '../src/inspect/page/phrases.ts'
 import { hashOf, type Place, placeOf } from '../src/inspect/page/places.ts'
-import { briefState, statesOf } from '../src/inspect/page/states.ts'
+import { briefState, namesOf, statesOf } from '../src/inspect/page/states.ts'
 import { Watching } from '../src/inspect/page/watching.ts'
 import { readEvent, readEvents } from '../src/inspect/page/written-event.ts'
 import type { Chart, ChartNode, Edge } from '../src/inspect/shapes.ts'
@@ -144,6 +145,30 @@ t.test(
     t.notOk(found.some(({ tally }) => tally))
   },
 )
+
+t.test('a machine may be called as something of every object is', async (t) => {
+  t.equal(wantedOf(NO_QUERY, 'constructor'), wantedOf(NO_QUERY, 'poll'))
+  t.equal(wantedOf({ ...NO_QUERY, listed: { constructor: 7 } as unknown as Record<string, number> }, 'constructor'), 7)
+})
+
+t.test('states have the names by which rooms stand in them, whatever their ids are', async (t) => {
+  const live = { initial: 'turn', states: { turn: { id: 'my turn' } } }
+  const machine = createMachine({
+    initial: 'playing',
+    states: { playing: { type: 'parallel', states: { chat: {}, rounds: { initial: 'live', states: { live } } } } },
+  })
+  const chart = chartOf(machine, { machine: 'match', kind: 'room', version: '1' })
+  const { value } = createActor(machine).start().getSnapshot()
+  const names = ['playing', 'playing.chat', 'playing.rounds', 'playing.rounds.live', 'playing.rounds.live.turn']
+  t.same([...namesOf(chart).values()], names)
+  t.equal(namesOf(chart).get('my turn'), 'playing.rounds.live.turn')
+  t.same(
+    names.filter((name) => standsIn(value, name)),
+    names,
+  )
+  for (const other of ['chat', 'rounds.live', 'playing.rounds.liv', 'playing.rounds.live.turn.x', ''])
+    t.notOk(standsIn(value, other), other)
+})
 
 t.test('a list has states in few words, those of several parts at once by what is around them', async (t) => {
   const [connection] = serverCharts as readonly [Chart]

@@ -52,6 +52,23 @@ t.test('INS-8 a room that failed is found, says why, shows its past, and is revi
   t.same(complaints, [])
 })
 
+t.test(
+  'INS-14 a state among the figures of a machine lists the rooms in it, also one of several at once',
+  async (t) => {
+    const ann = await enter(t, server, 'match/final')
+    await enter(t, server, 'match/waiting')
+    await sendAll(ann, 'match/final', 'FULL', 'START', 'map.ok', 'assets.ok', 'START')
+    const { page, complaints } = await look(t, browser, server, '#machine:match')
+    const states = page.locator('.population .share')
+    await states.filter({ hasText: /^playing\.rounds\.countdown$/ }).click()
+    await there(page, '.list .actor', 'final')
+    await page.locator('.list .actor', { hasText: 'waiting' }).waitFor({ state: 'detached' })
+    await states.filter({ hasText: /^lobby$/ }).click()
+    await there(page, '.list .actor', 'waiting')
+    t.same(complaints, [])
+  },
+)
+
 t.test('INS-9 a handshake that hangs is seen where it hangs, until when, and why it was closed', async (t) => {
   const keys = await KeyServer.open(t)
   const env = { CHARTROOM_JWKS_URL: keys.url, CHARTROOM_AUTH_TIMEOUT: '8000' }

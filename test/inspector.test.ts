@@ -1,5 +1,5 @@
 /** The inspector's page, in a real browser against a real server: what one sees of a room, now and at any moment. */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -65,6 +65,16 @@ t.test(
     t.match(await ann.ask({ type: 'join', room: 'counter/sent' }), { type: 'ok' })
   },
 )
+
+t.test('INS-15 the past of a room is taken away as a file, whatever its key', async (t) => {
+  await enter(t, server, 'chat/..')
+  const { page } = await look(t, browser, server, '#room:chat/..')
+  await there(page, '.log .event', 'room.created')
+  const coming = page.waitForEvent('download')
+  await page.getByRole('link', { name: 'Export' }).click()
+  const [heading = ''] = readFileSync(await (await coming).path(), 'utf8').split('\n')
+  t.match(JSON.parse(heading), { chartroom: 1, room: 'chat/..' })
+})
 
 t.test('INS-4 what people write is text in the page, never markup', async (t) => {
   const ann = await enter(t, server, 'chat/markup')

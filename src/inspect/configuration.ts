@@ -77,6 +77,14 @@ export function activeIn(node: ChartNode, value: unknown): string[] {
   ]
 }
 
+/** Whether a value stands in a state, `playing.rounds.live`, whichever others are active beside it. */
+export function standsIn(value: unknown, state: string): boolean {
+  if (typeof value !== 'object' || value === null) return value === state
+  return Object.entries(value).some(
+    ([key, inner]) => key === state || (state.startsWith(`${key}.`) && standsIn(inner, state.slice(key.length + 1))),
+  )
+}
+
 /** A state value in words: `open.bidding`, `a | b` for what is active side by side. */
 export function stateName(value: unknown): string {
   if (typeof value === 'string') return value

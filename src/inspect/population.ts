@@ -13,7 +13,7 @@ import type { Log } from '../log/log.ts'
 import type { Room } from '../room/room.ts'
 import type { Rooms } from '../room/rooms.ts'
 import type { Census } from './census.ts'
-import { stateName } from './configuration.ts'
+import { standsIn, stateName } from './configuration.ts'
 import type { Wish } from './frames.ts'
 import { userOf } from './life-sight.ts'
 import type { Moments } from './moments.ts'
@@ -42,13 +42,16 @@ interface Sighted {
   readonly name: string
   readonly user?: string | undefined
   readonly failed?: string | undefined
-  look(): Promise<Pick<Actor, 'state' | 'seq' | 'asleep' | 'present' | 'failed'>>
+  look(): Promise<Seen>
 }
+
+/** What is seen of an actor, and where it stands, as a value. */
+type Seen = Omit<Actor, 'actor' | 'kind' | 'machine' | 'name' | 'user' | 'state'> & { readonly value: unknown }
 
 export class Population {
   readonly #around: PopulationSurroundings
   /** The states of sleeping rooms. */
-  readonly #asleep = new Map<string, { readonly seq: number; readonly state: string }>()
+  readonly #asleep = new Map<string, { readonly seq: number; readonly value: unknown }>()
   #reads = 0
 
   constructor(around: PopulationSurroundings) {
@@ -63,10 +66,10 @@ export class Population {
     for await (const sighted of this.#all(wish)) {
       if (++passed % AT_ONCE === 0) await setImmediate()
       if (!fits(sighted, wish)) continue
-      const actor = wish.state !== undefined || actors.length < wish.limit ? await shown(sighted) : undefined
-      if (wish.state !== undefined && !isIn(actor?.state ?? '', wish.state)) continue
+      const seen = wish.state !== undefined || actors.length < wish.limit ? await sighted.look() : undefined
+      if (wish.state !== undefined && !standsIn(seen?.value, wish.state)) continue
       total++
-      if (actor && actors.length < wish.limit) actors.push(actor)
+      if (seen && actors.length < wish.limit) actors.push(shown(sighted, seen))
     }
     return { actors, total, more: total > actors.length }
   }
@@ -105,9 +108,9 @@ export class Population {
     })
   }
 
-  #lifeState(kind: 'connection' | 'session', name: string, value: unknown): Pick<Actor, 'state' | 'seq'> {
+  #lifeState(kind: 'connection' | 'session', name: string, value: unknown): Seen {
     const last = this.#around.journal.lifeOf(kind, name)?.at(-1)
-    return { state: stateName(value ?? last?.value), ...(last && { seq: last.seq }) }
+    return { value: value ?? last?.value, ...(last && { seq: last.seq }) }
   }
 
   #room(name: string, machine: string): Sighted {
@@ -121,44 +124,44 @@ export class Population {
     }
   }
 
-  #resident(room: Room | undefined): Pick<Actor, 'state' | 'seq' | 'present'> | undefined {
+  #resident(room: Room | undefined): Seen | undefined {
     if (!room?.place.document) return undefined
     const { seq, document } = room.place
-    return { state: stateName(document.value), seq, present: room.subscriptions }
+    return { value: document.value, seq, present: room.subscriptions }
   }
 
   /** What cannot be read says so. */
-  async #sleeping(name: string): Promise<Pick<Actor, 'state' | 'seq' | 'asleep' | 'failed'>> {
+  async #sleeping(name: string): Promise<Seen> {
     const asleep = !this.#around.rooms.resident(name)
     try {
       return { ...(await this.#stateOf(name)), asleep }
     } catch (error) {
-      return { state: '', asleep, failed: (error as Error).message }
+      return { value: undefined, asleep, failed: (error as Error).message }
     }
   }
 
   /** @throws {DamagedLog} */
-  async #stateOf(name: string): Promise<{ state: string; seq: number }> {
+  async #stateOf(name: string): Promise<{ value: unknown; seq: number }> {
     const seq = await this.#around.log.last(name)
     const known = this.#asleep.get(name)
-    if (known?.seq === seq || seq === 0 || this.#reads >= READ_AT_ONCE) return { state: known?.state ?? '', seq }
+    if (known?.seq === seq || seq === 0 || this.#reads >= READ_AT_ONCE) return { value: known?.value, seq }
     this.#reads++
     const moment = await this.#around.moments.at(name, seq)
-    const state = stateName(moment?.document.value)
-    this.#asleep.set(name, { seq, state })
+    const value = moment?.document.value
+    this.#asleep.set(name, { seq, value })
     const [oldest] = this.#asleep.keys()
     if (this.#asleep.size > REMEMBERED && oldest !== undefined) this.#asleep.delete(oldest)
-    return { state, seq }
+    return { value, seq }
   }
 }
 
-async function shown({ kind, machine, name, user, failed, look }: Sighted): Promise<Actor> {
-  const seen = await look()
+function shown({ kind, machine, name, user, failed }: Sighted, { value, ...seen }: Seen): Actor {
   return {
     actor: `${kind}:${name}`,
     kind,
     machine,
     name,
+    state: stateName(value),
     ...seen,
     ...(user !== undefined && { user }),
     ...(failed !== undefined && { failed }),
@@ -172,7 +175,3 @@ function fits({ machine, name, user, failed }: Sighted, wish: Wish): boolean {
   if (!wish.search) return true
   return `${name} ${user ?? ''}`.toLowerCase().includes(wish.search.toLowerCase())
 }
-
-/** Whether a state in words is the wished one, or within it. */
-const isIn = (state: string, wished: string): boolean =>
-  state === wished || state.split(' | ').some((part) => part === wished || part.startsWith(`${wished}.`))

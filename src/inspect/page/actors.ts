@@ -2,7 +2,7 @@
 import type { Chart } from '../shapes.ts'
 import type { Actor, Actors } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
-import { FEW, type Group, isNarrowing, MOST, type Query, type Sections } from './listing.ts'
+import { FEW, type Group, isNarrowing, MOST, type Query, type Sections, wantedOf } from './listing.ts'
 import type { Place } from './places.ts'
 import { briefState, statesOf } from './states.ts'
 
@@ -66,14 +66,14 @@ function Lists(props: ActorListProps & { readonly sections: Sections }): Compone
 const leftOut = ({ actors, total }: Actors): number => total - actors.length
 
 /** As many rooms of a machine as somebody wanted to see. */
-const listedOf = ({ machine, actors }: Group, { listed }: Query): readonly Actor[] =>
-  actors.slice(0, listed[machine] ?? FEW)
+const listedOf = ({ machine, actors }: Group, query: Query): readonly Actor[] =>
+  actors.slice(0, wantedOf(query, machine))
 
 function Machine(props: ActorListProps & { readonly group: Group }): ComponentChild {
   const { group, query, place, ask, go } = props
   const { machine, total } = group
   const shown = listedOf(group, query)
-  const isFolded = query.listed[machine] === 0
+  const isFolded = wantedOf(query, machine) === 0
   const list = (count: number): void => ask({ ...query, listed: { ...query.listed, [machine]: count } })
   const isHere = place.kind === 'machine' && place.machine === machine
   return html`<section>

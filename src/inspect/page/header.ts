@@ -41,7 +41,7 @@ function CopyLink(): ComponentChild {
 
 /** A link cannot carry a token, so that the file is fetched first where one is needed. */
 function Export({ room, token }: { readonly room: string; readonly token: string | undefined }): ComponentChild {
-  const path = `inspect/export/${room}`
+  const path = `inspect/export/${encodeURIComponent(room)}`
   const fetchFirst = async (event: MouseEvent): Promise<void> => {
     if (!token) return
     event.preventDefault()

@@ -19,6 +19,9 @@ export const NO_QUERY: Query = { search: '', state: '', failed: false, listed: {
 
 /** Of each machine, until somebody wants more. */
 export const FEW = 30
+/** How many rooms of a machine, also of one that is called `constructor`, are wanted. */
+export const wantedOf = ({ listed }: Query, machine: string): number =>
+  Object.hasOwn(listed, machine) ? (listed[machine] as number) : FEW
 /** As many rooms are asked for without regard to their machines. */
 const TOGETHER = 200
 /** More of one machine than are shown at first: the server's order is by letters, the list's by numbers as well. */
@@ -77,7 +80,7 @@ export class Listing {
     const groups: Group[] = []
     for (const tally of machines) {
       const { machine, rooms } = tally
-      const wanted = query.listed[machine] ?? FEW
+      const wanted = wantedOf(query, machine)
       const isCounted = rooms === 0 || (wanted === 0 && !isNarrowing(query))
       const limit = wanted === 0 ? 1 : Math.min(MOST, Math.max(READ, wanted))
       const { actors, total } = isCounted

@@ -64,9 +64,9 @@ function lightsOf({ chart, idea, shown, step, isLive, feed }: Watching): Lights 
 }
 
 function right(): ComponentChild {
-  const { watching, overview, feed } = desk
-  if (overview)
-    return html`<${Population} overview=${overview} find=${(state: string) => desk.ask({ ...desk.query, state })} />`
+  const { watching, chart, overview, feed } = desk
+  if (chart && overview)
+    return html`<${Population} chart=${chart} overview=${overview} find=${(state: string) => desk.ask({ ...desk.query, state })} />`
   if (!watching?.shown) return ''
   const now = Math.round(feed.now())
   const { idea, shown, step, isLive } = watching

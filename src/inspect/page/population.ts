@@ -1,18 +1,21 @@
 /** The rooms of a machine in figures, beside the chart that shows where they are. */
 
+import type { Chart } from '../shapes.ts'
 import type { Overview } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
+import { namesOf } from './states.ts'
 
 interface PopulationProps {
+  readonly chart: Chart
   readonly overview: Overview
   /** Lists the rooms in a state. */
   readonly find: (state: string) => void
 }
 
-export function Population({ overview, find }: PopulationProps): ComponentChild {
+export function Population({ chart, overview, find }: PopulationProps): ComponentChild {
   const { machine, rooms, asleep, failed, read, states, edges } = overview
-  const inside = Object.entries(states).filter(([id, rooms]) => id !== machine && rooms > 0)
-  const ranked = inside.sort(([, one], [, other]) => other - one)
+  const inside = [...namesOf(chart)].map(([id, name]) => ({ id, name, count: states[id] ?? 0 }))
+  const ranked = inside.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count)
   const rate = Object.values(edges).reduce((sum, each) => sum + each, 0)
   return html`<section class="population">
     <h2>${machine}</h2>
@@ -25,7 +28,7 @@ export function Population({ overview, find }: PopulationProps): ComponentChild 
     ${ranked.length > 0 ? html`<h2>By state</h2>` : ''}
     ${rooms === 0 ? html`<p class="hint">It has no room yet.</p>` : ''}
     ${read < rooms ? html`<p class="hint">Of ${read.toLocaleString('en')} rooms of ${rooms.toLocaleString('en')}: those that sleep are read little by little, 10,000 of them at most.</p>` : ''}
-    <ul>${ranked.map(([id, count]) => html`<${Share} key=${id} name=${id.slice(machine.length + 1)} count=${count} of=${read} find=${find} />`)}</ul>
+    <ul>${ranked.map(({ id, name, count }) => html`<${Share} key=${id} name=${name} count=${count} of=${read} find=${find} />`)}</ul>
   </section>`
 }
 

@@ -13,6 +13,13 @@ function within({ states }: ChartNode, around: string): string[] {
   })
 }
 
+/** Every state but the outermost by its id, in words: `open.bidding`. An id is what the machine's file says, or XState. */
+export function namesOf({ root }: Chart): ReadonlyMap<string, string> {
+  const named = ({ states }: ChartNode, around: string): [string, string][] =>
+    states.flatMap((child) => [[child.id, around + child.key], ...named(child, `${around}${child.key}.`)])
+  return new Map(named(root, ''))
+}
+
 /** `open.token.fresh | refresh.idle` is `open`: several parts are active, and what is around them says enough. */
 export function briefState(state: string, chart: Chart | undefined): string {
   if (!chart || chart.root.type === 'parallel' || !state.includes(' | ')) return state
