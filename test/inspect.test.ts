@@ -1058,7 +1058,8 @@ t.test('very many stored rooms are named a page at a time, once for all who ask,
     },
     last: async () => 0,
   }
-  const young: { name: string }[] = []
+  const young: { name: string; place: { document?: object } }[] = []
+  const born = (name: string) => ({ name, place: { document: {} } })
   const failures = new Map<string, string>()
   const rooms = {
     all: () => young,
@@ -1082,7 +1083,7 @@ t.test('very many stored rooms are named a page at a time, once for all who ask,
   t.same(asked, pages, 'three who ask at a time have one reading')
   t.ok(turns >= 10, `${turns} turns of others`)
   isOver = true
-  young.push({ name: 'light/r0000a' }, { name: 'light/r0007' }, { name: 'vault/x' })
+  young.push(born('light/r0000a'), born('light/r0007'), born('vault/x'), { name: 'vault/unborn', place: {} })
   const again = await listed('light')
   t.same([again.total, again.actors[1]?.name], [3001, 'light/r0000a'], 'one that was just born stands in it, too')
   failures.set('light/r0009', 'it threw')

@@ -128,12 +128,14 @@ export class Census {
     })
   }
 
-  /** The names of the rooms in memory, some at a time. */
+  /** The names of the rooms in memory, some at a time; one of which nothing was ever stored is none, unless it failed. */
   async *#resident(): AsyncGenerator<string[]> {
-    const rooms = [...this.#around.rooms.all()]
-    for (let from = 0; from < rooms.length; from += AT_ONCE) {
+    const { rooms } = this.#around
+    const all = [...rooms.all()]
+    for (let from = 0; from < all.length; from += AT_ONCE) {
       if (from > 0) await setImmediate()
-      yield rooms.slice(from, from + AT_ONCE).map(({ name }) => name)
+      const some = all.slice(from, from + AT_ONCE)
+      yield some.filter(({ name, place }) => place.document || rooms.hasFailed(name)).map(({ name }) => name)
     }
   }
 }
