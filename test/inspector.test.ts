@@ -2,13 +2,22 @@
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { startBrowser } from './fixtures/browser.ts'
 import { enter, look, there } from './fixtures/look.ts'
 import { ROOT, startServer, tokenFor } from './fixtures/server.ts'
 
 const browser = await startBrowser(t)
 const server = await startServer(t)
+
+/** An empty folder for machine files, until the test ends. */
+function machineFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  return folder
+}
 
 const OFFER = { type: 'offer', lot: 'a lamp', price: 5, lasts: 3_600_000, grace: 1000 }
 
@@ -152,11 +161,23 @@ t.test('INS-12 every machine is listed, its overview opens, and a fork lets a pe
   t.same(complaints, [])
 })
 
+t.test('INS-16 a machine called as something of every object is has its figures and its rooms', async (t) => {
+  const folder = machineFolder(t)
+  const text =
+    "import { createMachine } from 'xstate'\nexport default createMachine({ id: 'constructor', initial: 'a', states: { a: {} } })"
+  writeFileSync(join(folder, 'constructor.ts'), text)
+  const own = await startServer(t, { env: { CHARTROOM_MACHINES: folder } })
+  const { page, complaints } = await look(t, browser, own, '#machine:constructor')
+  await there(page, '.population', /in memory0.*It has no room yet/s)
+  await there(page, '.counted [data-count="constructor"].none')
+  await enter(t, own, 'constructor/x')
+  await there(page, '.list .actor', 'x')
+  await there(page, '.population .share', 'a')
+  t.same(complaints, [])
+})
+
 t.test('INS-13 a machine that is changed while one looks is drawn anew, and what it hides is hidden', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'chartroom-machines-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const folder = machineFolder(t)
   const write = (states: string, rest = ''): void =>
     writeFileSync(
       join(folder, 'door.ts'),

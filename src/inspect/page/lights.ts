@@ -80,15 +80,18 @@ function turn(ring: Element, { dueAt, delay }: Timer, edge: Edge, now: number, r
   animations.set(ring, animation)
 }
 
+/** A figure by its id, also by one like `constructor`, which every object has something of. */
+export const figureOf = (figures: Readonly<Record<string, number>> = {}, id: string | null): number =>
+  id !== null && Object.hasOwn(figures, id) ? (figures[id] as number) : 0
+
 /** How many rooms are in each state, and how often each edge is taken. */
 export function count(group: Element, overview: Overview | undefined): void {
   group.classList.toggle('counted', overview !== undefined)
   for (const element of group.querySelectorAll('[data-count]')) {
-    const rooms = overview?.states[element.getAttribute('data-count') ?? ''] ?? 0
-    writeCount(element, rooms)
+    writeCount(element, figureOf(overview?.states, element.getAttribute('data-count')))
   }
   for (const element of group.querySelectorAll('[data-rate]')) {
-    const rate = overview?.edges[element.getAttribute('data-rate') ?? ''] ?? 0
+    const rate = figureOf(overview?.edges, element.getAttribute('data-rate'))
     element.textContent = rate > 0 ? `${brief(rate)}/min` : ''
     element.parentElement?.classList.toggle('busy', rate > 0)
   }

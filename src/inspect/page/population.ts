@@ -3,6 +3,7 @@
 import type { Chart } from '../shapes.ts'
 import type { Overview } from '../told.ts'
 import { type ComponentChild, html } from './html.ts'
+import { figureOf } from './lights.ts'
 import { namesOf } from './states.ts'
 
 interface PopulationProps {
@@ -14,7 +15,7 @@ interface PopulationProps {
 
 export function Population({ chart, overview, find }: PopulationProps): ComponentChild {
   const { machine, rooms, asleep, failed, read, states, edges } = overview
-  const inside = [...namesOf(chart)].map(([id, name]) => ({ id, name, count: states[id] ?? 0 }))
+  const inside = [...namesOf(chart)].map(([id, name]) => ({ id, name, count: figureOf(states, id) }))
   const ranked = inside.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count)
   const rate = Object.values(edges).reduce((sum, each) => sum + each, 0)
   return html`<section class="population">
