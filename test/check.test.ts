@@ -72,6 +72,7 @@ const MISTAKES: Readonly<Record<string, readonly [text: string, told: string | R
   'throws.ts': [`${HEAD}interface A {}\nthrow new Error('as it is loaded')`, /^Error as it is loaded: as it is/, 3],
   'no-default.ts': ['export const x = 1', /^there is no default export; write "export default setup/],
   'no-machine.ts': ['\n\nexport default { on: {} }', /^the default export is not a machine of XState v5; write/, 3],
+  'session.ts': [PLAIN, /^a chart of the server has this name; give the file another one$/],
   'No_Name.ts': [PLAIN, /^a machine file is named in lower case, .* write e\.g\. "my-room\.ts"$/],
   'misspelt.ts': [`${PLAIN}export const acces = {}`, 'acces: no such name; did you mean access?', 3],
   'misspelt-rule.ts': [

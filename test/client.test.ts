@@ -138,6 +138,8 @@ t.test('CONN-8 a URL that is none throws at once, with the URL in the message', 
     /there is no WebSocket here/,
     'Node 20 has none',
   )
+  const noToken = { url: 'ws://example.com', WebSocket } as unknown as Parameters<typeof createClient>[0]
+  t.throws(() => createClient(noToken), /a token is a text, or a function that gets one/)
   t.end()
 })
 

@@ -651,6 +651,13 @@ t.test('the feed', async (t) => {
     t.match(await eye.ask({ type: 'history', actor: 'room:light/dev' }), { steps: [{}, { from: 'inspector' }] })
   })
 
+  t.test('and with a token as whom that names, with what it allows', async (t) => {
+    const eye = await look(t, server, { headers: await bearer('zoe', 'inspect inspect:send') })
+    t.match(await eye.ask({ type: 'send', room: 'light/zoe', event: { type: 'switch' } }), { type: 'ok', seq: 2 })
+    t.match(await eye.ask({ type: 'history', actor: 'room:light/zoe' }), { steps: [{}, { from: 'zoe' }] })
+    t.equal(await refusal(t, server, { headers: await bearer('zoe', 'chat') }), 403)
+  })
+
   t.test('an overview: rooms by state, edges by how often they were taken while somebody looks', async (t) => {
     const eye = await look(t, server)
     await send(ann, 'light/seen', 'switch')

@@ -98,11 +98,16 @@ export const isOneFile = (path: string): boolean => statSync(path, { throwIfNoEn
 const MISNAMED =
   'a machine file is named in lower case, digits and dashes, beginning with a letter; write e.g. "my-room.ts"'
 
+/** The server's own charts, which the inspector shows by their names. */
+const OWN = ['connection', 'session']
+const TAKEN = 'a chart of the server has this name; give the file another one'
+
 /** @param edition another than those before, for a file that was changed since */
 export async function lookAtMachineFile(path: string, edition = 0): Promise<Look> {
   const name = basename(path, extname(path))
   const text = readFileSync(path, 'utf8')
-  const wrongName = /^[a-z][a-z0-9-]*$/.test(name) ? [] : [{ what: MISNAMED, line: undefined, isNote: false }]
+  const misnamed = !/^[a-z][a-z0-9-]*$/.test(name) ? MISNAMED : OWN.includes(name) ? TAKEN : undefined
+  const wrongName = misnamed === undefined ? [] : [{ what: misnamed, line: undefined, isNote: false }]
   const { file, remarks } = await lookInto(name, path, text, edition)
   const all = [...wrongName, ...remarks]
   return { name, path, file: all.every(({ isNote }) => isNote) ? file : undefined, remarks: all }

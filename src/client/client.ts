@@ -50,7 +50,7 @@ export interface ClientOptions {
   readonly signal?: AbortSignal
 }
 
-/** Dials at once. @throws {TypeError} for a URL that is none, or where there is no WebSocket */
+/** Dials at once. @throws {TypeError} for a URL that is none, or where there is no WebSocket or no token */
 export function createClient(options: ClientOptions, clock = wallClock): Client {
   return new Client(options, clock)
 }
@@ -75,6 +75,8 @@ export class Client {
     const { timeout = 10_000, backoff = { base: 500, cap: 30_000 }, attempts = Number.POSITIVE_INFINITY } = options
     const url = webSocketUrl(options.url)
     const WebSocket = webSocketClass(options.WebSocket)
+    if (!/^(string|function)$/.test(typeof options.token))
+      throw new TypeError('a token is a text, or a function that gets one: createClient({ token })')
     this.#clock = clock
     this.#outbox = new Outbox(options.queue ?? 256, clock)
     this.#house = this.#houseOf(clock, backoff)

@@ -121,10 +121,10 @@ export class Inspectors {
   /** `undefined` where the token is still to come. */
   async #visitorAt(upgrade: Upgrade, inspector: Inspector): Promise<Visitor | Failure | undefined> {
     const { config } = this.#around
-    const visitor = atHome(upgrade, config.production)
-    if (visitor) return this.#seats.take(inspector) ? visitor : NO_SEAT
     const token = tokenOf(upgrade, config)
-    return token === undefined ? undefined : visitorBy(token, (token) => this.#verified(token, inspector))
+    if (token !== undefined) return visitorBy(token, (token) => this.#verified(token, inspector))
+    const visitor = atHome(upgrade, config.production)
+    return visitor && !this.#seats.take(inspector) ? NO_SEAT : visitor
   }
 
   /** A token that holds takes a seat; one that is refused counts against its address. */

@@ -35,6 +35,8 @@ export class RoomSight implements Sight {
   readonly #room: string
   readonly #lensNow: () => Lens
   readonly #around: RoomSurroundings
+  /** When what was shown last was, which the first step behind it follows. */
+  #shownAt: number | undefined
 
   /** @param lensNow of the machine as it is now: it may become another while somebody looks */
   constructor(room: string, lensNow: () => Lens, around: RoomSurroundings) {
@@ -55,7 +57,9 @@ export class RoomSight implements Sight {
       const moment = seq && document ? { seq, document } : await this.#around.moments.at(this.#room, extent.last)
       if (!moment) return this.#unknown(extent.last, extent)
       const failed = this.#around.rooms.failures.get(this.#room)
-      return { ...(await this.#state(moment, extent)), ...(failed !== undefined && { failed }) }
+      const state = await this.#state(moment, extent)
+      this.#shownAt = state.time || undefined
+      return { ...state, ...(failed !== undefined && { failed }) }
     })
   }
 
@@ -112,7 +116,7 @@ export class RoomSight implements Sight {
       for (const [i, record] of records.entries()) {
         const before = time
         time = record.time
-        onStep(record.seq, () => this.#live({ record, before: at(i), after: at(i + 1) }, before))
+        onStep(record.seq, () => this.#live({ record, before: at(i), after: at(i + 1) }, before ?? this.#shownAt))
       }
     })
   }

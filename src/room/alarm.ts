@@ -3,8 +3,8 @@
  * whose next delay is due. However many rooms wait, one deadline does.
  *
  * Always true: the log says who wants to be looked at, and the room's own document decides what is to be done; to be woken
- * for nothing does no harm; a room that failed, cannot be read, or whose machine is gone, is left
- * alone, and holds up no other.
+ * for nothing does no harm; a room that failed, cannot be read, or whose machine is gone, is left alone, and holds up no
+ * other.
  */
 import type { Log, Wake } from '../log/log.ts'
 import type { Deadline, Wheel } from '../wheel.ts'
