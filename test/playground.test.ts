@@ -5,7 +5,7 @@ import type { BrowserContextOptions, Page, WebSocketRoute } from 'playwright-cor
 import t, { type Test } from 'tap'
 import { startBrowser } from './fixtures/browser.ts'
 import { CertificateFolder } from './fixtures/certificate.ts'
-import { type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
+import { ROOT, type ServerProcess, startServer, tokenFor } from './fixtures/server.ts'
 
 const browser = await startBrowser(t)
 /** For all tests that neither end it nor need it otherwise; each has a room of its own. */
@@ -208,6 +208,16 @@ t.test('PLAY-6 whoever finds no place left is told so, and gets in once there is
   await first.page.getByRole('button', { name: 'Disconnect' }).click()
   await isOpen(second)
   t.match(await first.page.locator('#reason').textContent(), 'by you')
+})
+
+t.test('PLAY-11 where there is no chat the machines that there are stand ready', async (t) => {
+  const server = await startServer(t, { ownKey: true, env: { CHARTROOM_MACHINES: `${ROOT}/starter/machines/rooms` } })
+  const tab = await openTab(t, server)
+  await connect(tab, 'ann', 'chat/lobby')
+  await says(t, tab, '#notice', ['unknown_machine: no machine is called chat; there are light'])
+  t.equal(await tab.page.getByLabel('Room').inputValue(), 'light/one')
+  await tab.page.getByRole('button', { name: 'Connect', exact: true }).click()
+  await framesOf(tab, 'snapshot').first().waitFor()
 })
 
 t.test('PLAY-7 in production the page asks for a token, and takes its user from there', async (t) => {

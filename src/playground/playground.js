@@ -55,6 +55,13 @@ async function dial() {
   }
 }
 
+/** Rooms of the machines that there are; the first is a click away. */
+function offer(machines) {
+  const rooms = machines.map((machine) => `${machine}/one`)
+  page.rooms.replaceChildren(...rooms.map((room) => new Option(room, room)))
+  if (rooms[0]) page.room.value = rooms[0]
+}
+
 /** In development the server makes one for anybody on its own machine; elsewhere it is pasted. */
 async function obtainToken() {
   if (!page.token.disabled) return held.token
@@ -129,8 +136,9 @@ const answers = {
     connection.isJoined = true
     for (const frame of outbox.values()) transmit(frame)
   },
-  error({ id, code, message, retry, retryAfter = 1000 }) {
+  error({ id, code, message, retry, retryAfter = 1000, allowed = [] }) {
     page.notice.textContent = `${code}: ${message}`
+    if (code === 'unknown_machine') offer(allowed)
     if (!retry) return outbox.delete(id)
     const asked = connection
     setTimeout(() => connection === asked && join(), retryAfter)

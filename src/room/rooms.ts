@@ -147,8 +147,9 @@ export class Rooms {
   }
 
   #unknown(machine: string): Failure {
-    const known = [...this.#around.machines.keys()].join(', ')
-    return failure('unknown_machine', `no machine is called ${machine}; there are ${known}`, { path: '/room' })
+    const allowed = [...this.#around.machines.keys()]
+    const message = `no machine is called ${machine}; there are ${allowed.join(', ')}`
+    return failure('unknown_machine', message, { path: '/room', allowed })
   }
 
   stop(): void {
