@@ -54,7 +54,7 @@ const options = z.strictObject({
   sessionLinger: milliseconds(1000).describe('ms that a session outlives its last connection'),
   maxConnections: count(100_000, 1).describe('connections in all'),
   maxConnectionsPerUser: count(100, 1).describe('connections of one user'),
-  maxConnectionsPerAddress: count(0).describe('connections of one address; 0 for any number'),
+  maxConnectionsPerAddress: count(0).describe('connections of one address, of IPv6 one /64; 0 for any number'),
   maxAuthFailuresPerAddress: count(0).describe('refused tokens of one address within a minute; 0 for any number'),
   maxRoomsPerConnection: count(1000, 1).describe('rooms that a connection may have joined at a time'),
   maxResidentRooms: count(10_000, 1).describe('rooms kept in memory, and inboxes; more only while they are in use'),

@@ -91,6 +91,12 @@ t.test('trustProxy', async (t) => {
     t.same([await status(one, '::ffff:192.0.2.1'), await status(one, '192.0.2.1:4711')], [101, 429])
   })
 
+  t.test('C5 the addresses of one IPv6 network (/64) count as one', async (t) => {
+    t.same([await status(one, '2001:db8:0:1::1'), await status(one, '2001:db8:0:1:a:b:c:d')], [101, 429])
+    t.same([await status(one, '2001:db8:0:2::'), await status(one, '2001:db8::2:0:0:0:1')], [101, 429])
+    t.equal(await status(one, '2001:db8:0:3::1'), 101)
+  })
+
   t.test('C2 a refused token counts against the address that the proxy has written', async (t) => {
     t.equal(await status(one, '203.0.113.9', 'a.b.c'), 401)
     t.equal(await status(one, '203.0.113.9'), 429)

@@ -30,29 +30,41 @@ function split(actor: string): [string, string] {
 }
 
 function CopyLink(): ComponentChild {
-  const [isCopied, setCopied] = useState(false)
+  const [outcome, setOutcome] = useState('')
   const copy = async (): Promise<void> => {
-    await navigator.clipboard?.writeText(location.href)
-    setCopied(true)
-    setTimeout(() => setCopied(false), 1500)
+    setOutcome((await isCopied(location.href)) ? 'Copied' : 'It is in the address bar')
+    setTimeout(() => setOutcome(''), 1500)
   }
-  return html`<button class="plain" title="A link to this moment" onClick=${copy}>${isCopied ? 'Copied' : 'Copy link'}</button>`
+  return html`<button class="plain" title="A link to this moment" onClick=${copy}>${outcome || 'Copy link'}</button>`
+}
+
+/** A page over plain HTTP has no clipboard, and its user may deny it one. */
+async function isCopied(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** A link cannot carry a token, so that the file is fetched first where one is needed. */
 function Export({ room, token }: { readonly room: string; readonly token: string | undefined }): ComponentChild {
+  const [refusal, setRefusal] = useState('')
   const path = `inspect/export/${encodeURIComponent(room)}`
   const fetchFirst = async (event: MouseEvent): Promise<void> => {
     if (!token) return
     event.preventDefault()
     const response = await fetch(path, { headers: { Authorization: `Bearer ${token}` } })
+    setRefusal(response.ok ? '' : response.status === 503 ? 'Busy: try again' : 'Refused')
+    if (!response.ok) return
     const link = document.createElement('a')
     link.href = URL.createObjectURL(await response.blob())
     link.download = fileOf(room)
     link.click()
     URL.revokeObjectURL(link.href)
   }
-  return html`<a class="plain" href=${path} download=${fileOf(room)} title="The log as a file, for: npx chartroom replay" onClick=${fetchFirst}>Export</a>`
+  return html`<a class="plain" href=${path} download=${fileOf(room)} title="The log as a file, for: npx chartroom replay" onClick=${fetchFirst}>${refusal || 'Export'}</a>`
 }
 
 const fileOf = (room: string): string => `${room.replace('/', '-')}.jsonl`
