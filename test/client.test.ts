@@ -528,6 +528,7 @@ t.test('Q2 a message on which the listener throws comes again at once, and is a 
     if (data === 'thrown at' || attempt < 3) throw new Error('busy')
   })
   for (const data of ['thrown at', 'thrown at twice']) await bob.ask({ type: 'message', to: 'ann', data })
+  await client.opened()
   await comesAbout(async () => (await unsettledOf(client)) === 0)
   t.same(attempts.sort(), [1, 1, 2, 2, 3, 3, 4, 5])
   t.match(await (await Service.of(server)).get('/v1/users/ann/dead-letters'), {
